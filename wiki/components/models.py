@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+from django.db import models
+from django.urls import reverse
+
+from analysis.schema import Component, Sizes
+
+
+class LanguageModel(models.Model):
+    """A model with pages: a slug, the hash its weights are pinned by, and its sizes.
+
+    Its components are addresses that the sizes allow, never rows.
+    """
+
+    slug = models.SlugField(primary_key=True, max_length=100, allow_unicode=False)
+    title = models.CharField(max_length=200)
+    hash = models.CharField(max_length=64)
+    family = models.CharField(max_length=40)
+    source = models.TextField()
+    licence = models.CharField(max_length=100)
+    n_parameters = models.BigIntegerField()
+    n_layers = models.PositiveIntegerField()
+    n_heads = models.PositiveIntegerField()
+    n_kv_heads = models.PositiveIntegerField()
+    d_model = models.PositiveIntegerField()
+    d_head = models.PositiveIntegerField()
+    d_mlp = models.PositiveIntegerField()
+    d_vocab = models.PositiveIntegerField()
+
+    class Meta:
+        ordering = ["slug"]
+
+    def __str__(self) -> str:
+        return self.slug
+
+    def get_absolute_url(self) -> str:
+        return reverse("model", args=[self.slug])
+
+    @property
+    def sizes(self) -> Sizes:
+        return Sizes(
+            self.n_layers, self.n_heads, self.n_kv_heads, self.d_model, self.d_head, self.d_mlp, self.d_vocab
+        )
+
+    @property
+    def n_all_heads(self) -> int:
+        return self.n_layers * self.n_heads
+
+    def heads(self, layer: int) -> list[Component]:
+        return [Component(layer, head=head) for head in range(self.n_heads)]
+
+    def kv_head(self, component: Component) -> int:
+        """The key/value head that a head reads (itself, where every head has its own)."""
+        assert component.head is not None
+        return component.head // (self.n_heads // self.n_kv_heads)

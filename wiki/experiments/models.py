@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import Q
+from django.urls import reverse
+from django.utils import timezone
+
+from analysis.schema import JobKind, SurveySpec
+from wiki.components.models import LanguageModel
+
+
+class Survey(models.Model):
+    """A pass of a model over a dataset that somebody asked for; its numbers are in the artifact of its hash."""
+
+    hash = models.CharField(primary_key=True, max_length=64)
+    model = models.ForeignKey(LanguageModel, on_delete=models.PROTECT, related_name="surveys")
+    dataset = models.CharField(max_length=100)
+    spec = models.JSONField()
+    asked_at = models.DateTimeField(auto_now_add=True)
+    # NULL until the merged artifact is in the store; written once, by the job that merges.
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["asked_at"]
+
+    def __str__(self) -> str:
+        return f"survey {self.hash[:8]} of {self.model_id} on {self.dataset}"
+
+    def get_absolute_url(self) -> str:
+        return reverse("survey", args=[self.hash])
+
+    @property
+    def parsed_spec(self) -> SurveySpec:
+        return SurveySpec.from_json(self.spec)
+
+
+class Pin(models.Model):
+    """The survey that pages of a model read for a dataset: an operator's choice, never simply the newest."""
+
+    model = models.ForeignKey(LanguageModel, on_delete=models.CASCADE, related_name="pins")
+    dataset = models.CharField(max_length=100)
+    survey = models.ForeignKey(Survey, on_delete=models.PROTECT, related_name="pins")
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [models.UniqueConstraint(fields=["model", "dataset"], name="one_pin_per_dataset")]
+
+    def __str__(self) -> str:
+        return f"{self.model_id} on {self.dataset}: {self.survey_id[:8]}"
+
+
+class JobQuerySet(models.QuerySet["Job"]):
+    def claimable(self) -> JobQuerySet:
+        """Waiting for a worker, or held by one that is gone."""
+        gone = Q(state=Job.State.RUNNING, lease_until__lt=timezone.now())
+        return self.filter(Q(state=Job.State.QUEUED) | gone)
+
+    def unfinished(self) -> JobQuerySet:
+        return self.filter(state__in=[Job.State.QUEUED, Job.State.RUNNING])
+
+
+class Job(models.Model):
+    """One piece of background work. This row is the truth; the broker's message carries only its id."""
+
+    class State(models.TextChoices):
+        QUEUED = "queued"
+        RUNNING = "running"
+        DONE = "done"
+        FAILED = "failed"
+
+    KINDS = [(kind.value, kind.value) for kind in JobKind]
+
+    survey = models.ForeignKey(Survey, on_delete=models.CASCADE, related_name="jobs")
+    kind = models.CharField(max_length=20, choices=KINDS)
+    shard = models.PositiveIntegerField()  # 0 for the merge
+    state = models.CharField(max_length=10, choices=State, default=State.QUEUED)
+    attempts = models.PositiveIntegerField(default=0)  # claims so far
+    token = models.CharField(max_length=32, default="")  # of the newest claim; only its holder may renew or finish
+    lease_until = models.DateTimeField(null=True)  # NULL: never claimed
+    renewed_at = models.DateTimeField(null=True)  # NULL: never claimed; the last sign of life of a worker
+    dispatched_at = models.DateTimeField(null=True)  # NULL: no message sent yet
+    rows_done = models.PositiveIntegerField(default=0)  # of the current attempt
+    error = models.TextField(default="")  # one sentence, when failed
+
+    objects = JobQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [models.UniqueConstraint(fields=["survey", "kind", "shard"], name="one_job_per_shard")]
+        indexes = [models.Index(fields=["state", "lease_until"])]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.shard} of {self.survey_id[:8]}, {self.state}"

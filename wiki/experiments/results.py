@@ -1,0 +1,72 @@
+"""The one module of the site that reads artifacts."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from django.conf import settings
+
+from analysis.schema import HEAD_METRICS, Component, Metric, SurveySpec
+from analysis.store import Artifact, StoreError, open_artifact
+
+from .models import Survey
+
+__all__ = ["PatternRow", "StoreError", "SurveyResult", "open_survey", "survey_path"]
+
+
+def survey_path(survey_hash: str) -> Path:
+    return Path(settings.DATA_DIR) / "store" / "surveys" / survey_hash
+
+
+@dataclasses.dataclass(frozen=True)
+class PatternRow:
+    """A row whose attention patterns the survey kept: its tokens as a person reads them."""
+
+    index: int
+    title: str
+    tokens: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class SurveyResult:
+    """The numbers of one finished survey."""
+
+    artifact: Artifact
+    spec: SurveySpec
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """The metrics that this survey measured, in the table's order."""
+        return tuple(metric for metric in HEAD_METRICS if metric.key in self.artifact.meta["metrics"])
+
+    def metric(self, key: str) -> np.ndarray:
+        """One metric of every head: float64 [layer, head]."""
+        return self.artifact.read(key, file="summary")
+
+    @property
+    def pattern_rows(self) -> tuple[PatternRow, ...]:
+        rows = self.artifact.meta["pattern_rows"]
+        return tuple(PatternRow(i, row["title"], tuple(row["tokens"])) for i, row in enumerate(rows))
+
+    def pattern(self, row: int, component: Component) -> np.ndarray:
+        """A head's attention on a kept row: uint8 [dest, src], 255 for 1."""
+        return self.artifact.read(f"pattern.{row}", component.head, file=f"layer-{component.layer}")
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """Where the numbers come from: survey, hashes, sizes, device, versions."""
+        return {"survey": self.spec.hash, **self.spec.to_json(), **self.artifact.meta["provenance"]}
+
+
+@functools.lru_cache(maxsize=64)
+def _open(path: Path) -> Artifact:
+    return open_artifact(path)
+
+
+def open_survey(survey: Survey) -> SurveyResult:
+    """The numbers of a finished survey; `StoreError` names what is missing or damaged."""
+    return SurveyResult(_open(survey_path(survey.hash)), survey.parsed_spec)
