@@ -1,0 +1,18 @@
+"""The site's settings for tests: the real ones, over a throw-away data folder."""
+
+import os
+import tempfile
+
+os.environ.setdefault("LOUPE_DATA", tempfile.mkdtemp(prefix="loupe-tests-"))
+os.environ["LOUPE_SECRET_KEY"] = "tests-only"
+os.environ["LOUPE_WORKER_SECRET"] = "tests-only-worker"
+
+from wiki.settings import *  # noqa: E402, F403 (the environment above has to be there first)
+from wiki.settings import DATA_DIR, DATABASES, STORAGES  # noqa: E402
+
+# A file, not memory: live servers and worker calls read it from other threads, as they do outside tests.
+if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+    DATABASES["default"]["TEST"] = {"NAME": DATA_DIR / "tests.sqlite3"}
+
+# Tests serve static files from the source folder under their plain names; `make run` collects and hashes them.
+STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}

@@ -1,0 +1,157 @@
+"""The one module that enqueues measuring, and the rules by which a job changes state.
+
+The `Job` row is the truth. A worker claims it by one conditional UPDATE that sets a token, renews its lease while it
+works, and finishes by one conditional UPDATE on that token; whoever lost the lease changes nothing. The sweeper sends
+again what no live worker holds.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import logging
+import uuid
+from datetime import timedelta
+
+import kombu.exceptions
+from celery import Celery
+from django.conf import settings
+from django.db import models, transaction
+from django.db.models import F, Q
+from django.utils import timezone
+
+from analysis.broker import TASK_NAME, make_celery
+from analysis.schema import JobKind, SurveySpec
+from wiki.components.models import LanguageModel
+
+from .models import Job, Pin, Survey
+
+logger = logging.getLogger(__name__)
+
+# A job whose worker was lost so often is likely to be what kills workers.
+MAX_ATTEMPTS = 5
+
+
+@functools.cache
+def _celery(broker_url: str) -> Celery:
+    return make_celery(broker_url)
+
+
+@dataclasses.dataclass(frozen=True)
+class Claim:
+    """What a worker is given with a job."""
+
+    token: str
+    kind: JobKind
+    spec: SurveySpec
+    shard: int
+    lease_seconds: int
+
+
+def ask_for_survey(model: LanguageModel, spec: SurveySpec, *, pin: bool) -> Survey:
+    """The survey of this spec: asked for now, or the one that was asked for before, its failed jobs queued again."""
+    with transaction.atomic():
+        survey, _ = Survey.objects.get_or_create(
+            hash=spec.hash, defaults={"model": model, "dataset": spec.dataset, "spec": spec.to_json()}
+        )
+        if pin:
+            Pin.objects.update_or_create(model=model, dataset=spec.dataset, defaults={"survey": survey})
+        if survey.finished_at is None:
+            Job.objects.bulk_create(
+                [Job(survey=survey, kind=JobKind.SURVEY_SHARD.value, shard=shard) for shard in range(spec.n_shards)],
+                ignore_conflicts=True,
+            )
+            survey.jobs.filter(state=Job.State.FAILED).update(
+                state=Job.State.QUEUED, attempts=0, error="", dispatched_at=None
+            )
+        transaction.on_commit(dispatch_waiting)
+    return survey
+
+
+def dispatch_waiting() -> int:
+    """Send a message for every job that waits and has had none for a lease's time; return how many were sent.
+
+    Called after asking and by the sweeper. A broker that cannot be reached costs nothing but time: the rows stay.
+    """
+    now = timezone.now()
+    silence = now - timedelta(seconds=settings.LEASE_SECONDS)
+    due = Job.objects.claimable().filter(Q(dispatched_at=None) | Q(dispatched_at__lt=silence))
+    sent = 0
+    for job in due.order_by("id"):
+        if job.attempts >= MAX_ATTEMPTS:
+            _give_up(job)
+            continue
+        try:
+            _celery(settings.BROKER_URL).send_task(TASK_NAME, args=[job.pk], retry=False)
+        except (kombu.exceptions.KombuError, OSError) as error:
+            logger.error("Sending job %s to the broker: %s. It stays queued and is sent again.", job.pk, error)
+            return sent
+        Job.objects.filter(pk=job.pk).update(dispatched_at=now)
+        sent += 1
+    return sent
+
+
+def _give_up(job: Job) -> None:
+    sentence = f"The measuring worker was lost {job.attempts} times while doing this; its log says why."
+    Job.objects.claimable().filter(pk=job.pk).update(state=Job.State.FAILED, error=sentence)
+
+
+def claim_job(job_id: int) -> Claim | None:
+    """Give the job to the caller, or None if it is done, failed, or held by a living worker."""
+    token, now = uuid.uuid4().hex, timezone.now()
+    claimed = (
+        Job.objects.claimable()
+        .filter(pk=job_id)
+        .update(
+            state=Job.State.RUNNING,
+            token=token,
+            attempts=F("attempts") + 1,
+            rows_done=0,
+            renewed_at=now,
+            lease_until=now + timedelta(seconds=settings.LEASE_SECONDS),
+        )
+    )
+    if not claimed:
+        return None
+    job = Job.objects.select_related("survey").get(pk=job_id)
+    return Claim(token, JobKind(job.kind), job.survey.parsed_spec, job.shard, settings.LEASE_SECONDS)
+
+
+def renew_job(job_id: int, token: str, *, rows_done: int) -> bool:
+    """Extend the lease of the holder of `token`; False if it lost the job."""
+    now = timezone.now()
+    return bool(
+        _held(job_id, token).update(
+            rows_done=rows_done, renewed_at=now, lease_until=now + timedelta(seconds=settings.LEASE_SECONDS)
+        )
+    )
+
+
+def finish_job(job_id: int, token: str) -> bool:
+    """Mark the job done for the holder of `token` and start what follows from it; False if it lost the job."""
+    with transaction.atomic():
+        if not _held(job_id, token).update(state=Job.State.DONE, renewed_at=timezone.now()):
+            return False
+        job = Job.objects.select_related("survey").get(pk=job_id)
+        if job.kind == JobKind.SURVEY_MERGE.value:
+            Survey.objects.filter(pk=job.survey_id).update(finished_at=timezone.now())
+        transaction.on_commit(advance_surveys)
+    return True
+
+
+def fail_job(job_id: int, token: str, *, error: str) -> bool:
+    """Mark the job failed with one sentence for the holder of `token`; False if it lost the job."""
+    return bool(_held(job_id, token).update(state=Job.State.FAILED, error=error, renewed_at=timezone.now()))
+
+
+def advance_surveys() -> None:
+    """Queue the merge of every survey whose shards are all done, and send what waits."""
+    for survey in Survey.objects.filter(finished_at=None):
+        shards = survey.jobs.filter(kind=JobKind.SURVEY_SHARD.value)
+        if shards.exists() and not shards.exclude(state=Job.State.DONE).exists():
+            Job.objects.get_or_create(survey=survey, kind=JobKind.SURVEY_MERGE.value, shard=0)
+    dispatch_waiting()
+
+
+def _held(job_id: int, token: str) -> models.QuerySet[Job]:
+    return Job.objects.filter(pk=job_id, token=token, state=Job.State.RUNNING)
