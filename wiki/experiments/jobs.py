@@ -20,7 +20,7 @@ from django.db import models, transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
-from analysis.broker import TASK_NAME, make_celery
+from analysis.broker import QUEUE, TASK_NAME, make_celery
 from analysis.schema import JobKind, SurveySpec
 from wiki.components.models import LanguageModel
 
@@ -45,7 +45,6 @@ class Claim:
     kind: JobKind
     spec: SurveySpec
     shard: int
-    lease_seconds: int
 
 
 def ask_for_survey(model: LanguageModel, spec: SurveySpec, *, pin: bool) -> Survey:
@@ -69,26 +68,32 @@ def ask_for_survey(model: LanguageModel, spec: SurveySpec, *, pin: bool) -> Surv
 
 
 def dispatch_waiting() -> int:
-    """Send a message for every job that waits and has had none for a lease's time; return how many were sent.
+    """Send a message for every job that waits and whose message is lost or was never sent; return how many.
 
-    Called after asking and by the sweeper. A broker that cannot be reached costs nothing but time: the rows stay.
+    Messages are lost with a worker that held them. One that is merely waiting is still in the broker, so nothing is
+    sent twice while the broker's queue has any. A broker that cannot be reached costs only time: the rows stay.
     """
     now = timezone.now()
     silence = now - timedelta(seconds=settings.LEASE_SECONDS)
-    due = Job.objects.claimable().filter(Q(dispatched_at=None) | Q(dispatched_at__lt=silence))
+    due = Job.objects.claimable().filter(Q(dispatched_at=None) | Q(dispatched_at__lt=silence)).order_by("id")
     sent = 0
-    for job in due.order_by("id"):
-        if job.attempts >= MAX_ATTEMPTS:
-            _give_up(job)
-            continue
-        try:
-            _celery(settings.BROKER_URL).send_task(TASK_NAME, args=[job.pk], retry=False)
-        except (kombu.exceptions.KombuError, OSError) as error:
-            logger.error("Sending job %s to the broker: %s. It stays queued and is sent again.", job.pk, error)
-            return sent
-        Job.objects.filter(pk=job.pk).update(dispatched_at=now)
-        sent += 1
+    try:
+        lost = due.exists() and _broker_is_empty()
+        for job in due:
+            if job.attempts >= MAX_ATTEMPTS:
+                _give_up(job)
+            elif job.dispatched_at is None or lost:
+                _celery(settings.BROKER_URL).send_task(TASK_NAME, args=[job.pk], retry=False)
+                Job.objects.filter(pk=job.pk).update(dispatched_at=now)
+                sent += 1
+    except (kombu.exceptions.KombuError, OSError) as error:
+        logger.error("Sending jobs to the broker: %s. They stay queued and are sent again.", error)
     return sent
+
+
+def _broker_is_empty() -> bool:
+    with _celery(settings.BROKER_URL).connection_for_write() as connection:
+        return connection.default_channel.queue_declare(QUEUE, durable=True).message_count == 0
 
 
 def _give_up(job: Job) -> None:
@@ -114,7 +119,7 @@ def claim_job(job_id: int) -> Claim | None:
     if not claimed:
         return None
     job = Job.objects.select_related("survey").get(pk=job_id)
-    return Claim(token, JobKind(job.kind), job.survey.parsed_spec, job.shard, settings.LEASE_SECONDS)
+    return Claim(token, JobKind(job.kind), job.survey.parsed_spec, job.shard)
 
 
 def renew_job(job_id: int, token: str, *, rows_done: int) -> bool:

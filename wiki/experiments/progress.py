@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.conf import settings
+from django.db.models import Max
 from django.utils import timezone
 
-from analysis.schema import JobKind
+from analysis.schema import JobKind, SurveySpec
 from wiki.components.models import LanguageModel
 
 from .models import Job, Survey
@@ -27,48 +28,49 @@ class Progress:
 
 
 def progress_of(survey: Survey) -> Progress:
-    """The progress of one survey; its jobs are read once (or come prefetched)."""
-    spec = survey.parsed_spec
-    jobs = list(survey.jobs.all())
-    shards = [job for job in jobs if job.kind == JobKind.SURVEY_SHARD.value]
-    done = sum(
-        len(spec.shard(job.shard)) if job.state == Job.State.DONE else job.rows_done
-        for job in shards
-        if job.state in (Job.State.DONE, Job.State.RUNNING)
-    )
-    finished = survey.finished_at is not None
-    failed = any(job.state == Job.State.FAILED for job in jobs)
-    rows_done = spec.rows if finished else done
-    return Progress(survey, rows_done, spec.rows, finished, failed, _sentence(survey, jobs, rows_done))
+    """The progress of one survey."""
+    return _progress(survey, last_sign_of_life=_last_sign_of_life())
 
 
 def progress_of_model(model: LanguageModel) -> list[Progress]:
     """The progress of every survey that is pinned for a model, in the order of the pins."""
     pins = model.pins.select_related("survey").prefetch_related("survey__jobs")
-    return [progress_of(pin.survey) for pin in pins]
+    last_sign_of_life = _last_sign_of_life()
+    return [_progress(pin.survey, last_sign_of_life=last_sign_of_life) for pin in pins]
 
 
-def _sentence(survey: Survey, jobs: list[Job], rows_done: int) -> str:
-    rows = survey.parsed_spec.rows
-    if survey.finished_at is not None:
-        return f"{survey.dataset}: all {rows} rows measured."
-    if failure := next((job for job in jobs if job.state == Job.State.FAILED), None):
-        return f"{survey.dataset}: stopped after {rows_done} of {rows} rows. {failure.error}"
-    if _no_worker_answers(jobs):
-        return (
-            f"{survey.dataset}: {rows_done} of {rows} rows measured; no measuring worker has answered for "
+def _progress(survey: Survey, *, last_sign_of_life: datetime | None) -> Progress:
+    spec = survey.parsed_spec
+    jobs = list(survey.jobs.all())
+    finished = survey.finished_at is not None
+    rows_done = spec.rows if finished else sum(_rows_done(job, spec) for job in jobs)
+    failure = next((job.error for job in jobs if job.state == Job.State.FAILED), "")
+    waiting = any(job.dispatched_at for job in jobs if job.state in (Job.State.QUEUED, Job.State.RUNNING))
+    silent_since = timezone.now() - timedelta(seconds=settings.LEASE_SECONDS)
+    if finished:
+        sentence = f"all {spec.rows} rows measured."
+    elif failure:
+        sentence = f"stopped after {rows_done} of {spec.rows} rows. {failure}"
+    elif waiting and max(survey.asked_at, last_sign_of_life or survey.asked_at) < silent_since:
+        sentence = (
+            f"{rows_done} of {spec.rows} rows measured; no measuring worker has answered for more than "
             f"{settings.LEASE_SECONDS} seconds. The work is kept and goes on when one starts."
         )
-    if rows_done == rows:
-        return f"{survey.dataset}: all {rows} rows read, adding up."
-    if rows_done == 0 and all(job.state == Job.State.QUEUED for job in jobs):
-        return f"{survey.dataset}: waiting for its turn."
-    return f"{survey.dataset}: {rows_done} of {rows} rows measured."
+    elif rows_done == spec.rows:
+        sentence = f"all {spec.rows} rows read, adding up."
+    elif rows_done == 0 and all(job.state == Job.State.QUEUED for job in jobs):
+        sentence = "waiting for its turn."
+    else:
+        sentence = f"{rows_done} of {spec.rows} rows measured."
+    return Progress(survey, rows_done, spec.rows, finished, bool(failure), f"{survey.dataset}: {sentence}")
 
 
-def _no_worker_answers(jobs: list[Job]) -> bool:
-    """Whether any worker has been silent for longer than a lease, on this survey or any other, while work waits."""
-    since = timezone.now() - timedelta(seconds=settings.LEASE_SECONDS)
-    waits = any(job.dispatched_at is not None for job in jobs if job.state in (Job.State.QUEUED, Job.State.RUNNING))
-    asked_lately = any(job.survey.asked_at > since for job in jobs)
-    return waits and not asked_lately and not Job.objects.filter(renewed_at__gt=since).exists()
+def _rows_done(job: Job, spec: SurveySpec) -> int:
+    if job.kind != JobKind.SURVEY_SHARD.value or job.state not in (Job.State.DONE, Job.State.RUNNING):
+        return 0
+    return len(spec.shard(job.shard)) if job.state == Job.State.DONE else job.rows_done
+
+
+def _last_sign_of_life() -> datetime | None:
+    """When any worker last claimed, renewed or ended a job."""
+    return Job.objects.aggregate(last=Max("renewed_at"))["last"]

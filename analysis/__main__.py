@@ -1,0 +1,45 @@
+"""Measuring from a shell: `python -m analysis prepare MODEL` fetches, verifies and tokenises, and prints what there is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import sys
+from pathlib import Path
+
+from analysis.anatomy import AnatomyError
+from analysis.datasets.table import DATASETS, prepare_dataset
+from analysis.models import ModelError, prepare_model
+from analysis.store import StoreError
+
+
+def prepare(store: Path, slug: str) -> None:
+    """Print the model's card and its datasets' as JSON; progress goes to stderr."""
+    model = prepare_model(store, slug)
+    datasets = {}
+    for name in DATASETS:
+        logging.info("tokenising %s", name)
+        datasets[name] = prepare_dataset(store, model, name).meta
+    json.dump({"model": model.meta, "datasets": datasets}, sys.stdout)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m analysis", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("prepare", help="fetch and verify a model, tokenise the datasets").add_argument("model")
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    try:
+        prepare(Path(os.environ["LOUPE_DATA"]) / "store", arguments.model)
+    except (AnatomyError, ModelError, StoreError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

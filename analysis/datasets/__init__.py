@@ -1,0 +1,1 @@
+"""Datasets: token rows with a kind, a licence and a hash. No torch."""

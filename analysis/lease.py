@@ -1,0 +1,84 @@
+"""A worker's hold on a job, over signed HTTP calls to the site: claim, renew, finish, fail. No torch."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Self
+
+import httpx
+
+from analysis.schema import JobKind, SurveySpec
+from analysis.signing import sign
+
+# Failed connections are tried again so often, waiting up to 0.5 × 2ⁿ seconds: the site may be restarting.
+CONNECT_RETRIES = 6
+
+
+class LeaseLost(Exception):
+    """Another worker holds the job now, or it is over; what is left to do is nothing."""
+
+
+class SiteError(Exception):
+    """The site could not be reached or refused a call; the message is one sentence."""
+
+
+class Site:
+    """The site's calls for workers."""
+
+    def __init__(self, url: str, *, secret: str) -> None:
+        self._secret = secret
+        self._http = httpx.Client(
+            base_url=url, timeout=30, transport=httpx.HTTPTransport(retries=CONNECT_RETRIES), trust_env=False
+        )
+
+    def call(self, job_id: int, action: str, payload: dict[str, Any]) -> dict[str, Any] | None:
+        """POST a signed call; None where the site answers that the caller does not hold the job."""
+        body = sign({"job": job_id, **payload}, secret=self._secret, action=action)
+        try:
+            answer = self._http.post(f"/api/jobs/{job_id}/{action}/", content=body)
+        except httpx.HTTPError as error:
+            raise SiteError(
+                f"Calling the site to {action} job {job_id}: {error} ({self._http.base_url} did not answer)."
+            ) from error
+        if answer.status_code == httpx.codes.CONFLICT:
+            return None
+        if answer.is_error:
+            raise SiteError(f"Calling the site to {action} job {job_id}: it answered {answer.status_code}.")
+        return dict(answer.json())
+
+
+@dataclasses.dataclass(frozen=True)
+class Lease:
+    """A claimed job."""
+
+    site: Site
+    job_id: int
+    token: str
+    kind: JobKind
+    spec: SurveySpec
+    shard: int
+
+    @classmethod
+    def claim(cls, site: Site, job_id: int) -> Self | None:
+        """Take the job, or None if there is nothing to take."""
+        answer = site.call(job_id, "claim", {})
+        if answer is None:
+            return None
+        spec = SurveySpec.from_json(answer["spec"])
+        return cls(site, job_id, answer["token"], JobKind(answer["kind"]), spec, answer["shard"])
+
+    def renew(self, rows_done: int) -> None:
+        """Say that the worker lives and how far it is."""
+        self._call("renew", {"rows_done": rows_done})
+
+    def finish(self) -> None:
+        """Say that the artifact is in the store."""
+        self._call("finish", {})
+
+    def fail(self, error: str) -> None:
+        """Say in one sentence why the job cannot be done."""
+        self._call("fail", {"error": error})
+
+    def _call(self, action: str, payload: dict[str, Any]) -> None:
+        if self.site.call(self.job_id, action, {"token": self.token, **payload}) is None:
+            raise LeaseLost

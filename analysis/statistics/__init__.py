@@ -1,0 +1,1 @@
+"""Mergeable accumulators: partial results of shards that add up to the result of the whole."""

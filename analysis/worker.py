@@ -1,0 +1,57 @@
+"""The measuring worker: a Celery app that knows no Django, no database, and keeps no results in the broker.
+
+Needs LOUPE_BROKER_URL, LOUPE_SITE_URL, LOUPE_WORKER_SECRET and LOUPE_DATA. Started as
+`celery --app analysis.worker worker --pool solo`.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+
+from analysis.anatomy import AnatomyError
+from analysis.broker import TASK_NAME, make_celery
+from analysis.capture import CaptureError
+from analysis.lease import Lease, LeaseLost, Site
+from analysis.models import ModelError
+from analysis.schema import JobKind
+from analysis.store import StoreError
+from analysis.survey import SurveyError, measure_shard, merge_survey
+
+logger = logging.getLogger(__name__)
+
+app = make_celery(os.environ["LOUPE_BROKER_URL"])
+site = Site(os.environ["LOUPE_SITE_URL"], secret=os.environ["LOUPE_WORKER_SECRET"])
+store = Path(os.environ["LOUPE_DATA"]) / "store"
+
+# Errors whose message is a sentence for a person.
+SAID_CLEARLY = (AnatomyError, CaptureError, ModelError, StoreError, SurveyError)
+
+
+@app.task(name=TASK_NAME)  # type: ignore[untyped-decorator]  # celery has no types
+def do_job(job_id: int) -> None:
+    """Claim the job, do it, and report its end to the site."""
+    lease = Lease.claim(site, job_id)
+    if lease is None:
+        return
+    try:
+        _do(lease)
+        lease.finish()
+        logger.warning("%s: %s %s done", lease.spec.dataset, lease.kind.value, lease.shard)
+    except LeaseLost:
+        logger.warning("job %s: another worker took it over; dropped here", job_id)
+    except SAID_CLEARLY as error:
+        logger.error("job %s: %s", job_id, error)
+        lease.fail(str(error))
+    except Exception as error:
+        logger.exception("job %s", job_id)
+        lease.fail(f"Something unforeseen went wrong ({type(error).__name__}: {error}); the worker's log says where.")
+
+
+def _do(lease: Lease) -> None:
+    match lease.kind:
+        case JobKind.SURVEY_SHARD:
+            measure_shard(store, lease.spec, lease.shard, on_batch=lease.renew)
+        case JobKind.SURVEY_MERGE:
+            merge_survey(store, lease.spec)

@@ -1,0 +1,10 @@
+from django.urls import path
+
+from . import jobs
+
+urlpatterns = [
+    path("api/jobs/<int:job_id>/claim/", jobs.claim),
+    path("api/jobs/<int:job_id>/renew/", jobs.renew),
+    path("api/jobs/<int:job_id>/finish/", jobs.finish),
+    path("api/jobs/<int:job_id>/fail/", jobs.fail),
+]
