@@ -1,0 +1,37 @@
+# `make run`: a browsable wiki from nothing. `make test`: every test. `make check`: linters, types, layers.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: run test check shots clean
+.DELETE_ON_ERROR:
+
+run: $(VENV)/requirements.txt
+	@$(BIN)/python -m wiki.launch
+
+test: $(VENV)/requirements-test.txt
+	@$(BIN)/python -m tests.needs
+	$(BIN)/pytest -m "not gpu"
+	$(BIN)/python -m tests.postgres $(BIN)/pytest -m both_databases
+
+check: $(VENV)/requirements-test.txt
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/djlint --check --lint --quiet wiki
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	LOUPE_SECRET_KEY=check LOUPE_WORKER_SECRET=check $(BIN)/python manage.py makemigrations --check --dry-run
+
+shots: $(VENV)/requirements-test.txt
+	@$(BIN)/python -m tests.shots
+
+# A virtual environment remembers by a copy which requirements it has.
+$(VENV)/%.txt: %.txt requirements.txt requirements-postgres.txt | $(VENV)
+	@echo "Loupe: installing $* (a few minutes the first time)"
+	@$(BIN)/pip install --disable-pip-version-check --quiet --progress-bar on --requirement $<
+	@cp $< $@
+
+$(VENV):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Loupe needs Python 3.11 or newer; PYTHON=... names another.")'
+	@echo "Loupe: making a virtual environment in $(VENV)"
+	@$(PYTHON) -m venv $(VENV)

@@ -1,0 +1,131 @@
+"""`make run`: everything on this machine under one supervisor, with embedded defaults.
+
+Reads PORT (8000) and LOUPE_DATA (.loupe). Prepares what is missing, then runs the site, a measuring worker and the
+sweeper until Ctrl-C, which ends all three.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import shlex
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from honcho.manager import Manager
+
+ROOT = Path(__file__).resolve().parent.parent
+HOST = "127.0.0.1"
+MODEL = "smollm2-135m-instruct-q4"
+SITE_PROCESSES = 2
+SWEEP_SECONDS = 5
+
+
+class LaunchError(Exception):
+    """Loupe cannot start; the message is one sentence."""
+
+
+def main() -> int:
+    try:
+        environment = prepare_environment()
+        prepare_site(environment)
+    except LaunchError as error:
+        print(f"Loupe did not start. {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nStopped before the start was complete; what was finished is kept.", file=sys.stderr)
+        return 130
+    return supervise(environment)
+
+
+def prepare_environment() -> dict[str, str]:
+    """The environment of all three processes: the caller's, with what it does not set."""
+    port = free_port(os.environ.get("PORT", "8000"))
+    data = Path(os.environ.get("LOUPE_DATA") or ROOT / ".loupe").resolve()
+    with explained(f"Using {data} as data folder"):
+        data.mkdir(parents=True, exist_ok=True)
+        own_secrets = stored_secrets(data / "secrets.json")
+    defaults = {
+        "LOUPE_BROKER_URL": f"loupe-filesystem://{data / 'broker'}",
+        "LOUPE_SITE_URL": f"http://{HOST}:{port}",
+        "PYTHONUNBUFFERED": "1",
+        **own_secrets,
+    }
+    return defaults | dict(os.environ) | {"PORT": str(port), "LOUPE_DATA": str(data)}
+
+
+def free_port(text: str) -> int:
+    """The port that was asked for, if nobody listens on it."""
+    if not text.isdecimal() or not 0 < int(text) < 65536:
+        raise LaunchError(f"Reading PORT: expected a number from 1 to 65535, got “{text}”.")
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, int(text)))
+        except OSError as error:
+            raise LaunchError(
+                f"Listening on {HOST}:{text}: expected a free port, got “{error.strerror}”; "
+                f"choose another, for instance PORT={int(text) % 65535 + 1} make run."
+            ) from error
+    return int(text)
+
+
+def stored_secrets(path: Path) -> dict[str, str]:
+    """This installation's secrets, made at the first start and readable by its owner alone."""
+    if not path.exists():
+        values = {name: secrets.token_urlsafe(48) for name in ("LOUPE_SECRET_KEY", "LOUPE_WORKER_SECRET")}
+        aside = path.with_suffix(".new")
+        aside.touch(mode=0o600)
+        aside.write_text(json.dumps(values))
+        aside.rename(path)
+    return dict(json.loads(path.read_text()))
+
+
+def prepare_site(environment: dict[str, str]) -> None:
+    """Database, static files, model and first surveys; each step says its own sentence if it fails."""
+    manage = [sys.executable, str(ROOT / "manage.py")]
+    for doing, arguments in (
+        ("setting up the database", ["migrate", "--verbosity=0"]),
+        ("collecting static files", ["collectstatic", "--no-input", "--verbosity=0"]),
+        ("preparing the model and its first surveys", ["first_surveys", MODEL]),
+    ):
+        print(f"Loupe: {doing}", flush=True)
+        if subprocess.run([*manage, *arguments], env=environment, cwd=ROOT, check=False).returncode != 0:
+            raise LaunchError(f"It stopped while {doing}; the reason is above.")
+
+
+def supervise(environment: dict[str, str]) -> int:
+    """Run site, worker and sweeper until one of them ends or the supervisor is told to stop."""
+    python = shlex.quote(sys.executable)
+    site = (
+        f"{python} -m gunicorn wiki.wsgi --bind {HOST}:{environment['PORT']} --workers {SITE_PROCESSES} "
+        "--log-level warning"
+    )
+    worker = f"{python} -m celery --quiet --app analysis.worker worker --pool solo --loglevel WARNING"
+    # A worker that was killed is started again: its job goes on from the last shard.
+    kept_alive = f"while true; do {worker}; echo 'the measuring worker ended; starting it again'; sleep 1; done"
+    sweeper = f"{python} manage.py sweep --every {SWEEP_SECONDS}"
+    manager = Manager()
+    for name, command in (("site", site), ("worker", kept_alive), ("sweeper", sweeper)):
+        manager.add_process(name, command, env=environment, cwd=str(ROOT))
+    print(f"\nLoupe is at http://{HOST}:{environment['PORT']}/  (Ctrl-C ends it)\n", flush=True)
+    manager.loop()
+    return 0 if manager.returncode in (130, 143) else int(manager.returncode or 0)
+
+
+@contextlib.contextmanager
+def explained(doing: str) -> Iterator[None]:
+    """Turn the operating system's refusal into one sentence."""
+    try:
+        yield
+    except OSError as error:
+        raise LaunchError(f"{doing}: {error.strerror or error}.") from error
+
+
+if __name__ == "__main__":
+    sys.exit(main())
