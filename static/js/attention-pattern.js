@@ -1,0 +1,204 @@
+/* A head's attention on one text: draws the matrix, previews the query under pointer or focus, locks one in the URL.
+
+   The server has already rendered the tokens, the table and the words for one query; this element redraws the same for
+   any other. Bytes are weights, 255 for 1; shades follow the square root, in the levels of levels.css. */
+const N_LEVELS = 20;
+const N_KEYS = 6;
+const CELL = 12;
+
+function weightText(weight) {
+    return weight < 0.005 ? "<.01" : weight.toFixed(2).replace(/^0/, "");
+}
+
+function tokenName(token) {
+    return token.textContent.trim() || "␣";
+}
+
+class AttentionPattern extends HTMLElement {
+    async connectedCallback() {
+        this.tokens = [...this.querySelectorAll(".token")];
+        this.canvas = this.querySelector("canvas");
+        this.ceiling = Number(this.getAttribute("ceiling"));
+        this.sinkHidden = this.hasAttribute("sink-hidden");
+        this.shown = Number(this.getAttribute("query"));
+        this.first = this.shown; // what Esc goes back to where nothing is locked
+        this.locked = this.hasAttribute("locked") ? this.shown : null;
+        const response = await fetch(this.getAttribute("src"));
+        if (!response.ok) {
+            this.canvas.replaceWith("The pattern could not be loaded.");
+            return;
+        }
+        this.bytes = new Uint8Array(await response.arrayBuffer());
+        this.listen();
+        this.drawMatrix();
+        this.show(this.shown);
+        this.setAttribute("ready", "");
+    }
+
+    disconnectedCallback() {
+        this.scheme?.removeEventListener("change", this.redraw);
+    }
+
+    listen() {
+        this.tokens.forEach((token, position) => {
+            token.addEventListener("pointerenter", () => this.show(position));
+            token.addEventListener("focus", () => this.show(position));
+            token.addEventListener("click", (event) => {
+                if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+                event.preventDefault();
+                this.lock(position);
+            });
+        });
+        this.canvas.addEventListener("pointermove", (event) => this.show(this.rowUnder(event)));
+        this.canvas.addEventListener("click", (event) => this.lock(this.rowUnder(event)));
+        for (const area of [this.canvas, this.querySelector(".tokens")]) {
+            area.addEventListener("pointerleave", () => this.rest());
+        }
+        this.addEventListener("keydown", (event) => this.onKey(event));
+        this.redraw = () => {
+            this.drawMatrix();
+            this.show(this.shown);
+        };
+        this.scheme = matchMedia("(prefers-color-scheme: dark)");
+        this.scheme.addEventListener("change", this.redraw);
+    }
+
+    onKey(event) {
+        if (event.ctrlKey || event.metaKey || event.altKey) return;
+        const step = { ArrowLeft: -1, ArrowUp: -1, ArrowRight: 1, ArrowDown: 1 }[event.key];
+        if (step && event.target.classList.contains("token")) {
+            event.preventDefault();
+            this.tokens[Math.min(this.tokens.length - 1, Math.max(0, this.shown + step))].focus();
+        } else if (event.key === "Escape") {
+            this.lock(null);
+        }
+    }
+
+    rowUnder(event) {
+        const box = this.canvas.getBoundingClientRect();
+        const row = Math.floor(((event.clientY - box.top) / box.height) * this.tokens.length);
+        return Math.min(this.tokens.length - 1, Math.max(0, row));
+    }
+
+    /** Without a pointer on anything: the locked query, else the focused one, else the first shown. */
+    rest() {
+        const focused = this.tokens.indexOf(document.activeElement);
+        this.show(this.locked ?? (focused >= 0 ? focused : this.first));
+    }
+
+    lock(position) {
+        this.locked = position;
+        const url = new URL(location.href);
+        this.writeQuery(url);
+        url.searchParams.set("text", new URL(this.tokens[0].href).searchParams.get("text"));
+        history.replaceState(null, "", url);
+        const sink = this.part("sink");
+        const toggle = new URL(sink.href);
+        this.writeQuery(toggle);
+        sink.href = toggle;
+        this.rest();
+        this.sayState();
+    }
+
+    writeQuery(url) {
+        if (this.locked === null) url.searchParams.delete("q");
+        else url.searchParams.set("q", this.locked);
+    }
+
+    sayState() {
+        if (this.locked === null) {
+            this.part("state").textContent = "Nothing is locked. Choose any token to lock it.";
+            return;
+        }
+        const unlock = document.createElement("a");
+        unlock.href = "#attends";
+        unlock.textContent = "Unlock";
+        unlock.addEventListener("click", (event) => {
+            event.preventDefault();
+            this.lock(null);
+        });
+        this.part("state").replaceChildren("Locked: the link in the address bar shows this view. ", unlock);
+    }
+
+    part(name) {
+        return this.querySelector(`[data-part=${name}]`);
+    }
+
+    weights(query) {
+        const n = this.tokens.length;
+        const row = Array.from(this.bytes.subarray(query * n, (query + 1) * n), (byte) => byte / 255);
+        if (this.sinkHidden) row[0] = 0;
+        return row;
+    }
+
+    show(query) {
+        const weights = this.weights(query);
+        this.shown = query;
+        this.tokens.forEach((token, position) => {
+            const level = Math.round(N_LEVELS * Math.sqrt(Math.min(1, weights[position] / this.ceiling)));
+            const state = position === this.locked ? " locked" : position === query ? " previewed" : "";
+            const out = this.sinkHidden && position === 0 ? " out" : "";
+            token.className = `token a${level}${state}${out}`;
+            token.tabIndex = position === query ? 0 : -1;
+            if (position === query) token.setAttribute("aria-current", "true");
+            else token.removeAttribute("aria-current");
+        });
+        this.part("name").textContent = tokenName(this.tokens[query]);
+        this.part("position").textContent = query;
+        this.listKeys(weights);
+        this.drawQuery(query);
+    }
+
+    listKeys(weights) {
+        const keys = weights.map((weight, position) => [weight, position]).filter(([weight]) => weight > 0);
+        keys.sort((one, other) => other[0] - one[0] || one[1] - other[1]);
+        const rows = keys.slice(0, N_KEYS).map(([weight, position]) => {
+            const row = document.createElement("tr");
+            const cells = [tokenName(this.tokens[position]), position, weightText(weight)];
+            row.append(
+                ...cells.map((text, column) => {
+                    const cell = document.createElement("td");
+                    cell.textContent = text;
+                    if (column !== 1) cell.className = "mono";
+                    return cell;
+                }),
+            );
+            return row;
+        });
+        this.part("keys").replaceChildren(...rows);
+    }
+
+    drawMatrix() {
+        const n = this.tokens.length;
+        const style = getComputedStyle(this);
+        const image = new OffscreenCanvas(n * CELL, n * CELL);
+        const context = image.getContext("2d");
+        context.fillStyle = style.getPropertyValue("--card");
+        context.fillRect(0, 0, n * CELL, n * CELL);
+        context.fillStyle = style.getPropertyValue("--accent");
+        for (let query = 0; query < n; query++) {
+            this.weights(query).forEach((weight, key) => {
+                context.globalAlpha = Math.sqrt(Math.min(1, weight / this.ceiling));
+                if (weight > 0) context.fillRect(key * CELL, query * CELL, CELL, CELL);
+            });
+        }
+        this.image = image;
+    }
+
+    /** The matrix with a frame around the query's row, and a thinner one around the locked row. */
+    drawQuery(query) {
+        const size = this.image.width;
+        this.canvas.width = this.canvas.height = size;
+        const context = this.canvas.getContext("2d");
+        const line = Math.max(2, size / 230);
+        context.drawImage(this.image, 0, 0);
+        context.strokeStyle = getComputedStyle(this).getPropertyValue("--here");
+        context.lineWidth = line;
+        const frame = (row) => context.strokeRect(line / 2, row * CELL, size - line, CELL);
+        if (this.locked !== null) frame(this.locked);
+        if (query !== this.locked) context.setLineDash([line * 2, line * 2]);
+        frame(query);
+    }
+}
+
+customElements.define("attention-pattern", AttentionPattern);

@@ -1,0 +1,21 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pytest_django.fixtures import SettingsWrapper
+
+from wiki.components.models import LanguageModel
+
+from .building import build_measured_model
+
+
+@pytest.fixture(autouse=True)
+def _own_data_folder(settings: SettingsWrapper, tmp_path: Path) -> None:
+    settings.DATA_DIR = tmp_path
+
+
+@pytest.fixture
+def model(db: None) -> LanguageModel:
+    """A model with 3 layers of 4 heads on 2 key/value heads, all surveys finished."""
+    return build_measured_model()

@@ -1,0 +1,97 @@
+"""From what people type to a model, a component and its page."""
+
+from __future__ import annotations
+
+from django.urls import reverse
+
+from analysis.schema import Component, ComponentKind, SchemaError
+from wiki.components.models import LanguageModel
+
+from .errors import NotFound
+
+
+def get_model(slug: str) -> LanguageModel:
+    try:
+        return LanguageModel.objects.get(slug=slug)
+    except LanguageModel.DoesNotExist as error:
+        raise NotFound(f"Looking for the model “{slug}”: no model of that name is here.", typed=slug) from error
+
+
+def require_component(model: LanguageModel, component: Component) -> None:
+    """404 with a sentence unless the model's sizes allow the component."""
+    if not component.exists_in(model.sizes):
+        raise NotFound(
+            f"Looking for {component} in {model.slug}: it has layers 0 to {model.n_layers - 1} "
+            f"and {_last_part(model, component)}.",
+            typed=str(component),
+            slug=model.slug,
+        )
+
+
+def _last_part(model: LanguageModel, component: Component) -> str:
+    if component.kind is ComponentKind.NEURON:
+        return f"neurons 0 to {model.d_mlp - 1}"
+    return f"heads 0 to {model.n_heads - 1}"
+
+
+def parse_component(model: LanguageModel, text: str) -> Component:
+    """The component of `model` that `text` names in any notation; 404 with a sentence where there is none."""
+    try:
+        component = Component.parse(text)
+    except SchemaError as error:
+        raise NotFound(str(error), typed=text, slug=model.slug) from error
+    require_component(model, component)
+    return component
+
+
+def component_url(model: LanguageModel, component: Component, *, json: bool = False) -> str:
+    """The canonical address of a component's page or of its data."""
+    if component.kind is ComponentKind.NEURON:
+        raise NotFound(
+            f"{component} is a neuron of {model.slug}: neurons have no pages yet, only layers and heads do.",
+            typed=str(component),
+            slug=model.slug,
+        )
+    return reverse(f"{component.kind.value}{'-json' if json else ''}", args=[model.slug, component])
+
+
+def url_of(text: str, *, slug: str) -> str:
+    """The page that a jump to `text` leads to: a model, `slug/component`, or a component of the model at hand."""
+    if LanguageModel.objects.filter(slug=text).exists():
+        return reverse("model", args=[text])
+    typed_slug, slash, name = text.rpartition("/")
+    if slash:
+        slug, text = typed_slug.strip(), name.strip()
+    model = get_model(slug) if slug else _only_model(text)
+    return component_url(model, parse_component(model, text))
+
+
+def _only_model(text: str) -> LanguageModel:
+    models = list(LanguageModel.objects.all()[:2])
+    if len(models) == 1:
+        return models[0]
+    raise NotFound(
+        f"Looking for “{text}”: no model is named so. To go to a component, name its model too, as in model/L5H1.",
+        typed=text,
+    )
+
+
+def neighbours(model: LanguageModel, component: Component) -> tuple[Component | None, Component | None]:
+    """The heads before and after a head, going on from the last head of a layer to the first of the next."""
+    assert component.head is not None
+    index = component.layer * model.n_heads + component.head
+    before, after = (_head_at(model, index + step) for step in (-1, 1))
+    return before, after
+
+
+def _head_at(model: LanguageModel, index: int) -> Component | None:
+    if not 0 <= index < model.n_all_heads:
+        return None
+    layer, head = divmod(index, model.n_heads)
+    return Component(layer, head=head)
+
+
+def kv_siblings(model: LanguageModel, component: Component) -> list[Component]:
+    """The other heads that read the same keys and values; none where every head has its own."""
+    group = model.kv_head(component)
+    return [head for head in model.heads(component.layer) if head != component and model.kv_head(head) == group]

@@ -1,0 +1,34 @@
+"""Pages that say what went wrong in one sentence."""
+
+from __future__ import annotations
+
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+from django.template.loader import render_to_string
+
+
+class NotFound(Http404):
+    """Nothing is at this address; the jump box keeps what was typed, and the model it was typed for."""
+
+    def __init__(self, sentence: str, *, typed: str = "", slug: str = "") -> None:
+        super().__init__(sentence)
+        self.typed = typed
+        self.slug = slug
+
+
+def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    reason = exception.args[0] if exception.args else None
+    sentence = reason if isinstance(reason, str) else f"There is no page at {request.path}."
+    if request.path.endswith(".json"):
+        return JsonResponse({"error": sentence}, status=404)
+    context = {
+        "sentence": sentence,
+        "typed": getattr(exception, "typed", ""),
+        "jump_model": getattr(exception, "slug", ""),
+    }
+    return render(request, "404.html", context, status=404)
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    # Without the request: no context processor, query or static file may fail once more while saying so.
+    return HttpResponse(render_to_string("500.html"), status=500)

@@ -1,0 +1,47 @@
+"""The sentence at the top of a head page, made of ranks alone."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from .measurements import HeadValue, MeasuredMetric
+from .numbers import with_unit
+from .ranks import ordinal
+
+# A head is among the extremes of a metric when at most this share of the heads is as extreme as it is.
+EXTREME_SHARE = 0.02
+
+
+@dataclasses.dataclass(frozen=True)
+class Extreme:
+    """A metric in which a head stands out."""
+
+    value: HeadValue
+    place: int
+    highest: bool
+
+    @property
+    def figure(self) -> str:
+        return with_unit(self.value.metric, self.value.value)
+
+    @property
+    def words(self) -> str:
+        end = "highest" if self.highest else "lowest"
+        return end if self.place == 1 else f"{ordinal(self.place)} {end}"
+
+
+def extremes(values: dict[str, HeadValue], metrics: dict[str, MeasuredMetric]) -> list[Extreme]:
+    """The metrics in which a head is among the highest or lowest 2 % (at least one head), most extreme first."""
+    found = []
+    for key, value in values.items():
+        all_values = metrics[key].finite
+        if all_values.min() == all_values.max():
+            continue
+        limit = max(1, round(EXTREME_SHARE * value.of))
+        if np.count_nonzero(all_values >= value.value) <= limit:
+            found.append(Extreme(value, value.rank, highest=True))
+        elif np.count_nonzero(all_values <= value.value) <= limit:
+            found.append(Extreme(value, value.rank_low, highest=False))
+    return sorted(found, key=lambda extreme: extreme.place)

@@ -1,0 +1,153 @@
+"""What the pinned surveys of a model say of its heads, and why a figure is missing where one is."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from typing import Any
+
+import numpy as np
+
+from analysis.schema import HEAD_METRICS, Component, DatasetKind, Metric
+from wiki.components.models import LanguageModel
+from wiki.experiments.models import Survey
+from wiki.experiments.progress import Progress, progress_of_model
+from wiki.experiments.results import StoreError, SurveyResult, open_survey
+
+from .ranks import ranks_from_bottom, ranks_from_top
+
+# The dataset whose pinned survey gives a metric its value on pages. Other pinned surveys serve patterns only.
+METRIC_DATASETS = {DatasetKind.NATURAL: "sotu", DatasetKind.REPEATED: "repeated-random"}
+
+
+@dataclasses.dataclass(frozen=True)
+class HeadValue:
+    """One metric of one head, among all heads."""
+
+    metric: Metric
+    value: float
+    rank: int  # from the top
+    rank_low: int  # from the bottom
+    of: int
+    dataset: str
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "value": self.value,
+            "rank": self.rank,
+            "of": self.of,
+            "dataset": self.dataset,
+            "label": self.metric.label,
+            "unit": self.metric.unit,
+        }
+
+
+@dataclasses.dataclass(frozen=True)
+class MeasuredMetric:
+    """One metric of all heads of a model: float64 [layer, head]."""
+
+    metric: Metric
+    dataset: str
+    values: np.ndarray
+
+    @functools.cached_property
+    def ranks(self) -> np.ndarray:
+        return ranks_from_top(self.values)
+
+    @functools.cached_property
+    def ranks_low(self) -> np.ndarray:
+        return ranks_from_bottom(self.values)
+
+    @property
+    def finite(self) -> np.ndarray:
+        """The values there are, flat."""
+        return self.values[np.isfinite(self.values)]
+
+    def of_head(self, component: Component) -> HeadValue | None:
+        """The head's value; `None` where the figure could not be computed."""
+        at = (component.layer, component.head)
+        if not np.isfinite(self.values[at]):
+            return None
+        ranks = int(self.ranks[at]), int(self.ranks_low[at])
+        return HeadValue(self.metric, float(self.values[at]), *ranks, of=self.finite.size, dataset=self.dataset)
+
+
+@dataclasses.dataclass(frozen=True)
+class Measurements:
+    """All that the pinned surveys of one model say, read once for a page."""
+
+    model: LanguageModel
+    progress: list[Progress]
+    results: dict[str, SurveyResult]  # of finished, readable surveys, by dataset
+    metrics: dict[str, MeasuredMetric]  # by key, in the table's order
+    absent: dict[str, str]  # why a metric is not in `metrics`, by key
+
+    @property
+    def pending(self) -> bool:
+        """Whether a survey may still finish."""
+        return any(not (progress.finished or progress.failed) for progress in self.progress)
+
+    @property
+    def n_finished(self) -> int:
+        return sum(progress.finished for progress in self.progress)
+
+    def of_head(self, component: Component) -> tuple[dict[str, HeadValue], dict[str, str]]:
+        """The head's values and, for the metrics without one, the reason; both by key in the table's order."""
+        values, absent = {}, {}
+        for metric in HEAD_METRICS:
+            measured = self.metrics.get(metric.key)
+            value = measured.of_head(component) if measured else None
+            if value:
+                values[metric.key] = value
+            else:
+                absent[metric.key] = self.absent.get(metric.key) or f"could not be computed for {component}."
+        return values, absent
+
+    def surveys_json(self) -> dict[str, Any]:
+        """Every pinned survey by dataset: where its numbers come from, or why there are none yet."""
+        return {progress.survey.dataset: survey_json(progress, self.results) for progress in self.progress}
+
+
+def survey_json(progress: Progress, results: dict[str, SurveyResult]) -> dict[str, Any]:
+    result = results.get(progress.survey.dataset)
+    if result:
+        return {"finished": True, **result.provenance}
+    spec = {"survey": progress.survey.hash, **progress.survey.spec}
+    return {"finished": progress.finished, **spec, "progress": progress.sentence}
+
+
+def measurements_of(model: LanguageModel) -> Measurements:
+    """Read the summaries of a model's pinned surveys; whatever cannot be read is absent with a reason."""
+    progress = progress_of_model(model)
+    results: dict[str, SurveyResult] = {}
+    unread = {item.survey.dataset: f"not measured yet: {item.sentence}" for item in progress if not item.finished}
+    for item in progress:
+        if item.finished:
+            _open_into(results, unread, item.survey)
+    metrics, absent = _read_metrics(results, unread)
+    return Measurements(model, progress, results, metrics, absent)
+
+
+def _open_into(results: dict[str, SurveyResult], unread: dict[str, str], survey: Survey) -> None:
+    try:
+        results[survey.dataset] = open_survey(survey)
+    except StoreError as error:
+        unread[survey.dataset] = str(error)
+
+
+def _read_metrics(
+    results: dict[str, SurveyResult], unread: dict[str, str]
+) -> tuple[dict[str, MeasuredMetric], dict[str, str]]:
+    metrics, absent = {}, {}
+    for metric in HEAD_METRICS:
+        dataset = METRIC_DATASETS[metric.dataset_kind]
+        if dataset not in results:
+            absent[metric.key] = unread.get(dataset, f"not measured: no survey of {dataset} is pinned for this model.")
+        elif metric not in results[dataset].metrics:
+            absent[metric.key] = f"not measured: the pinned survey of {dataset} did not ask for it."
+        else:
+            try:
+                metrics[metric.key] = MeasuredMetric(metric, dataset, results[dataset].metric(metric.key))
+            except StoreError as error:
+                absent[metric.key] = str(error)
+    return metrics, absent

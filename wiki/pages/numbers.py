@@ -1,0 +1,31 @@
+"""Numbers as pages write them: two decimals and no leading zero, and never a zero that is not one."""
+
+from __future__ import annotations
+
+from analysis.schema import Metric
+
+
+def short(value: float, *, decimals: int = 2) -> str:
+    """`.89`, `2.41`, `61.8`, `<.01`: what is too small for its decimals is said to be smaller, not shown as 0."""
+    if value == 0:
+        return "0"
+    if abs(value) >= 10:
+        return f"{value:.1f}"
+    text = f"{value:.{decimals}f}"
+    if float(text) == 0:
+        return f"<{10**-decimals:.{decimals}f}".replace("<0.", "<.")
+    return text.removeprefix("0") if value > 0 else text.replace("-0.", "-.")
+
+
+def metric_value(metric: Metric, value: float) -> str:
+    """A metric's value without its unit; shares below .005 get a third decimal."""
+    return short(value, decimals=3 if abs(value) < 0.005 else 2)
+
+
+def with_unit(metric: Metric, value: float) -> str:
+    """`.89`, `.13 nats`, `61.8 tokens`."""
+    return f"{metric_value(metric, value)} {metric.unit}".strip()
+
+
+def percent(share: float) -> str:
+    return f"{100 * share:.1f} %"

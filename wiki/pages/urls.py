@@ -1,0 +1,26 @@
+"""Addresses of pages and of the data behind them."""
+
+from django.urls import path, register_converter
+
+from .converters import HeadConverter, LayerConverter
+from .views import heads, jump, layers, models, surveys
+
+register_converter(LayerConverter, "layer")
+register_converter(HeadConverter, "head")
+
+urlpatterns = [
+    path("", models.home, name="home"),
+    path("jump/", jump.jump, name="jump"),
+    path("m/<str:slug>.json", models.model_json, name="model-json"),
+    path("m/<str:slug>/", models.model_page, name="model"),
+    path("m/<str:slug>/progress/", models.model_progress, name="model-progress"),
+    path("m/<str:slug>/random/", models.random_head, name="random-head"),
+    path("m/<str:slug>/<layer:component>.json", layers.layer_json, name="layer-json"),
+    path("m/<str:slug>/<layer:component>/", layers.layer_page, name="layer"),
+    path("m/<str:slug>/<head:component>.json", heads.head_json, name="head-json"),
+    path("m/<str:slug>/<head:component>/", heads.head_page, name="head"),
+    path("m/<str:slug>/<path:name>", jump.component_by_any_name, name="component-by-any-name"),
+    path("s/<str:survey_hash>.json", surveys.survey_json, name="survey-json"),
+    path("s/<str:survey_hash>/", surveys.survey_page, name="survey"),
+    path("s/<str:survey_hash>/patterns/<int:row>/<head:component>.u8", surveys.pattern_bytes, name="pattern"),
+]

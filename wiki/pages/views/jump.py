@@ -1,0 +1,27 @@
+"""From whatever a person typed to the one address of the page."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect, HttpResponseRedirect
+from django.views.decorators.http import require_safe
+
+from ..addresses import component_url, get_model, parse_component, url_of
+
+
+@require_safe
+def jump(request: HttpRequest) -> HttpResponse:
+    typed = request.GET.get("q", "").strip()
+    if not typed:
+        return HttpResponseRedirect("/")
+    return HttpResponseRedirect(url_of(typed, slug=request.GET.get("model", "").strip()))
+
+
+@require_safe
+def component_by_any_name(request: HttpRequest, slug: str, name: str) -> HttpResponse:
+    model = get_model(slug)
+    name = name.removesuffix("/")
+    bare = name.removesuffix(".json")
+    url = component_url(model, parse_component(model, bare), json=bare != name)
+    if query := request.META.get("QUERY_STRING"):
+        url = f"{url}?{query}"
+    return HttpResponsePermanentRedirect(url)

@@ -1,0 +1,93 @@
+"""A survey: what was asked, how far it is, and the patterns it kept."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.views.decorators.http import require_safe
+
+from analysis.schema import Component
+from wiki.experiments.models import Survey
+from wiki.experiments.progress import progress_of
+from wiki.experiments.results import StoreError, SurveyResult, open_survey
+
+from ..addresses import require_component
+from ..errors import NotFound
+from ..responses import data_response
+
+
+def _get_survey(survey_hash: str) -> Survey:
+    try:
+        return Survey.objects.select_related("model").prefetch_related("jobs").get(hash=survey_hash)
+    except Survey.DoesNotExist as error:
+        raise NotFound(f"Looking for the survey {survey_hash[:12]}: no survey of that hash is here.") from error
+
+
+def _read(survey: Survey) -> tuple[SurveyResult | None, str]:
+    """The survey's numbers, or a sentence that says why there are none."""
+    if survey.finished_at is None:
+        return None, ""
+    try:
+        return open_survey(survey), ""
+    except StoreError as error:
+        return None, str(error)
+
+
+@require_safe
+def survey_page(request: HttpRequest, survey_hash: str) -> HttpResponse:
+    survey = _get_survey(survey_hash)
+    result, error = _read(survey)
+    context = {
+        "survey": survey,
+        "model": survey.model,
+        "jump_model": survey.model_id,
+        "spec": survey.spec,
+        "progress": progress_of(survey),
+        "result": result,
+        "error": error,
+        "json_url": reverse("survey-json", args=[survey.hash]),
+    }
+    return render(request, "pages/survey.html", context)
+
+
+@require_safe
+def survey_json(request: HttpRequest, survey_hash: str) -> JsonResponse:
+    survey = _get_survey(survey_hash)
+    result, error = _read(survey)
+    progress = progress_of(survey)
+    data: dict[str, Any] = {
+        "survey": survey.hash,
+        "spec": survey.spec,
+        "finished": progress.finished,
+        "progress": progress.sentence,
+    }
+    if error:
+        data["error"] = error
+    if result:
+        data["metrics"] = [metric.key for metric in result.metrics]
+        data["patterns"] = [{"title": row.title, "tokens": row.tokens} for row in result.pattern_rows]
+        data["provenance"] = result.provenance
+    return data_response(data)
+
+
+@require_safe
+def pattern_bytes(request: HttpRequest, survey_hash: str, row: int, component: Component) -> HttpResponse:
+    """A head's attention on a kept row: n × n bytes, row by row, 255 for 1."""
+    survey = _get_survey(survey_hash)
+    require_component(survey.model, component)
+    result, error = _read(survey)
+    if result is None:
+        raise NotFound(error or f"The survey {survey.hash[:8]} has no patterns yet: {progress_of(survey).sentence}")
+    if row >= len(result.pattern_rows):
+        raise NotFound(
+            f"Looking for the pattern of row {row} in survey {survey.hash[:8]}: it kept {len(result.pattern_rows)} rows."
+        )
+    try:
+        data = result.pattern(row, component).tobytes()
+    except StoreError as failure:
+        raise NotFound(str(failure)) from failure
+    headers = {"Cache-Control": "public, max-age=31536000, immutable", "Content-Length": str(len(data))}
+    return HttpResponse(data, content_type="application/octet-stream", headers=headers)
