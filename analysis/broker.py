@@ -14,13 +14,15 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from celery import Celery
+from kombu import Queue
 from kombu.exceptions import ChannelError
 from kombu.transport import TRANSPORT_ALIASES, filesystem
 from kombu.utils.encoding import str_to_bytes
 from kombu.utils.json import dumps
 
+from analysis.schema import JobKind
+
 TASK_NAME = "loupe.do_job"
-QUEUE = "measuring"
 SCHEME = "loupe-filesystem"
 
 
@@ -56,16 +58,18 @@ def make_celery(broker_url: str) -> Celery:
         broker_url=broker_url,
         broker_connection_retry_on_startup=True,
         task_ignore_result=True,
-        task_default_queue=QUEUE,
+        # a queue for each kind of job, served in turn: a short merge does not wait behind hundreds of shards
+        task_queues=[Queue(kind.value) for kind in JobKind],
         worker_prefetch_multiplier=1,
         worker_enable_remote_control=False,
+        worker_log_format="%(message)s",
     )
     if broker_url.startswith(f"{SCHEME}:"):
         folder = Path(urlsplit(broker_url).path)
         queue, control = folder / "queue", folder / "control"
         for each in (queue, control):
             each.mkdir(parents=True, exist_ok=True)
-        app.conf.broker_url = f"{SCHEME}://"
+        app.conf.broker_url = f"{SCHEME}://localhost"
         app.conf.broker_transport_options = {
             "data_folder_in": str(queue),
             "data_folder_out": str(queue),

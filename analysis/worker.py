@@ -10,6 +10,8 @@ import logging
 import os
 from pathlib import Path
 
+from transformers.utils.logging import disable_progress_bar
+
 from analysis.anatomy import AnatomyError
 from analysis.broker import TASK_NAME, make_celery
 from analysis.capture import CaptureError
@@ -20,6 +22,8 @@ from analysis.store import StoreError
 from analysis.survey import SurveyError, measure_shard, merge_survey
 
 logger = logging.getLogger(__name__)
+logging.getLogger("analysis").setLevel(logging.INFO)  # our own progress, whatever Celery's level
+disable_progress_bar()
 
 app = make_celery(os.environ["LOUPE_BROKER_URL"])
 site = Site(os.environ["LOUPE_SITE_URL"], secret=os.environ["LOUPE_WORKER_SECRET"])
@@ -38,7 +42,7 @@ def do_job(job_id: int) -> None:
     try:
         _do(lease)
         lease.finish()
-        logger.warning("%s: %s %s done", lease.spec.dataset, lease.kind.value, lease.shard)
+        logger.info("%s: %s %s done", lease.spec.dataset, lease.kind.value, lease.shard)
     except LeaseLost:
         logger.warning("job %s: another worker took it over; dropped here", job_id)
     except SAID_CLEARLY as error:

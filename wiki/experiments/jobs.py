@@ -20,7 +20,7 @@ from django.db import models, transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
-from analysis.broker import QUEUE, TASK_NAME, make_celery
+from analysis.broker import TASK_NAME, make_celery
 from analysis.schema import JobKind, SurveySpec
 from wiki.components.models import LanguageModel
 
@@ -71,19 +71,19 @@ def dispatch_waiting() -> int:
     """Send a message for every job that waits and whose message is lost or was never sent; return how many.
 
     Messages are lost with a worker that held them. One that is merely waiting is still in the broker, so nothing is
-    sent twice while the broker's queue has any. A broker that cannot be reached costs only time: the rows stay.
+    sent twice while the broker has messages of its kind. A broker that cannot be reached costs only time: the rows stay.
     """
     now = timezone.now()
     silence = now - timedelta(seconds=settings.LEASE_SECONDS)
     due = Job.objects.claimable().filter(Q(dispatched_at=None) | Q(dispatched_at__lt=silence)).order_by("id")
     sent = 0
     try:
-        lost = due.exists() and _broker_is_empty()
+        lost = {job.kind for job in due if job.dispatched_at} and _empty_queues()
         for job in due:
             if job.attempts >= MAX_ATTEMPTS:
                 _give_up(job)
-            elif job.dispatched_at is None or lost:
-                _celery(settings.BROKER_URL).send_task(TASK_NAME, args=[job.pk], retry=False)
+            elif job.dispatched_at is None or job.kind in lost:
+                _celery(settings.BROKER_URL).send_task(TASK_NAME, args=[job.pk], queue=job.kind, retry=False)
                 Job.objects.filter(pk=job.pk).update(dispatched_at=now)
                 sent += 1
     except (kombu.exceptions.KombuError, OSError) as error:
@@ -91,9 +91,11 @@ def dispatch_waiting() -> int:
     return sent
 
 
-def _broker_is_empty() -> bool:
+def _empty_queues() -> set[str]:
+    """The kinds of job of which the broker holds no message."""
     with _celery(settings.BROKER_URL).connection_for_write() as connection:
-        return connection.default_channel.queue_declare(QUEUE, durable=True).message_count == 0
+        channel = connection.default_channel
+        return {kind.value for kind in JobKind if not channel.queue_declare(kind.value).message_count}
 
 
 def _give_up(job: Job) -> None:

@@ -1,0 +1,128 @@
+"""Reading attention: exact, and without a trace."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+
+import numpy as np
+import pytest
+import torch
+from transformers import Gemma2Config, Gemma2ForCausalLM, PreTrainedModel
+
+from analysis.anatomy import AnatomyError, body_of, sizes_of
+from analysis.capture import CaptureError, attention_pattern, reading_patterns
+from tests import tiny
+from tests.oracles import eager_attentions
+
+
+@pytest.fixture(params=tiny.FAMILIES)
+def model(request: pytest.FixtureRequest) -> PreTrainedModel:
+    return tiny.build(request.param)
+
+
+def some_tokens(*, rows: int = 2, length: int = 33) -> torch.Tensor:
+    return torch.randint(1, tiny.VOCABULARY, (rows, length), generator=torch.Generator().manual_seed(1))
+
+
+def captured(model: PreTrainedModel, tokens: torch.Tensor) -> np.ndarray:
+    """[layer, batch, head, dest, src]"""
+    patterns: dict[int, np.ndarray] = {}
+    with torch.no_grad(), reading_patterns(model, lambda layer, p: patterns.update({layer: p.numpy().copy()})):
+        model(tokens)
+    return np.stack([patterns[layer] for layer in sorted(patterns)])
+
+
+def test_captured_patterns_are_those_of_transformers_eager_attention(model: PreTrainedModel) -> None:
+    tokens = some_tokens()
+    patterns = captured(model, tokens)
+    for row in range(len(tokens)):
+        np.testing.assert_allclose(patterns[:, row], eager_attentions(model, tokens[row].tolist()), atol=1e-6)
+
+
+def test_the_test_models_attend_far_from_uniformly(model: PreTrainedModel) -> None:
+    pattern = captured(model, some_tokens())[..., -1, :]
+    assert pattern.max() > 5 / pattern.shape[-1]
+
+
+def test_logits_with_reading_hooks_are_bit_identical_to_logits_without(model: PreTrainedModel) -> None:
+    tokens = some_tokens()
+    with torch.no_grad():
+        before = model(tokens).logits
+        with reading_patterns(model, lambda layer, pattern: None):
+            watched = model(tokens).logits
+        after = model(tokens).logits
+    assert torch.equal(before, watched)
+    assert torch.equal(before, after)
+
+
+def test_padding_masks_are_respected(model: PreTrainedModel) -> None:
+    tokens = some_tokens(rows=1)
+    mask = torch.ones_like(tokens)
+    mask[0, :4] = 0
+    patterns = []
+    with torch.no_grad(), reading_patterns(model, lambda layer, pattern: patterns.append(pattern.clone())):
+        model(tokens, attention_mask=mask)
+    assert all((pattern[0, :, 4:, :4] == 0).all() for pattern in patterns)
+
+
+def test_nothing_is_left_behind_after_a_reader_that_raises(model: PreTrainedModel) -> None:
+    def refuse(layer: int, pattern: torch.Tensor) -> None:
+        raise RuntimeError("refused")
+
+    before = model.config._attn_implementation
+    with pytest.raises(RuntimeError, match="refused"), torch.no_grad(), reading_patterns(model, refuse):
+        model(some_tokens())
+    assert model.config._attn_implementation == before
+    calls: list[int] = []
+    with reading_patterns(model, lambda layer, pattern: calls.append(layer)):
+        pass
+    with torch.no_grad():
+        model(some_tokens())
+    assert calls == []
+
+
+def test_no_pattern_outlives_its_layer(model: PreTrainedModel) -> None:
+    alive: list[int] = []
+    seen: list[weakref.ref[torch.Tensor]] = []
+
+    def read(layer: int, pattern: torch.Tensor) -> None:
+        gc.collect()
+        alive.append(sum(reference() is not None for reference in seen))
+        seen.append(weakref.ref(pattern))
+
+    with torch.no_grad(), reading_patterns(model, read):
+        body_of(model)(some_tokens(), use_cache=False)
+    assert alive == [0] * sizes_of(model.config).n_layers
+
+
+def test_a_mask_that_is_added_and_one_that_selects_give_the_same_pattern() -> None:
+    generator = torch.Generator().manual_seed(0)
+    query, key = torch.randn(1, 4, 5, 8, generator=generator), torch.randn(1, 2, 5, 8, generator=generator)
+    selects = torch.ones(5, 5, dtype=torch.bool).tril()[None, None]
+    adds = torch.zeros(1, 1, 5, 5).masked_fill(~selects, float("-inf"))
+    by_rule = attention_pattern(query, key, None, scaling=0.3, causal=True)
+    assert torch.equal(by_rule, attention_pattern(query, key, selects, scaling=0.3, causal=True))
+    assert torch.equal(by_rule, attention_pattern(query, key, adds, scaling=0.3, causal=True))
+    both_ways = attention_pattern(query, key, None, scaling=0.3, causal=False)
+    assert (both_ways > 0).all()
+
+
+def test_a_model_that_caps_its_scores_is_refused_with_a_sentence() -> None:
+    config = Gemma2Config(
+        vocab_size=50,
+        hidden_size=16,
+        intermediate_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        head_dim=8,
+    )
+    model = Gemma2ForCausalLM(config).eval()
+    with (
+        pytest.raises(CaptureError, match="expected plain softmax attention, got a model with softcap"),
+        reading_patterns(model, lambda layer, pattern: None),
+    ):
+        model(torch.tensor([[1, 2, 3]]))
+    with pytest.raises(AnatomyError, match="expected a family among gpt2, gpt_neox, llama, got gemma2"):
+        sizes_of(config)

@@ -1,0 +1,115 @@
+"""Artifacts: whole or absent, and checked."""
+
+from __future__ import annotations
+
+import errno
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from analysis.store import StoreError, open_artifact, publish, write_arrays
+
+ARRAYS = {"a": np.arange(24, dtype=np.float64).reshape(2, 3, 4), "b": np.arange(3, dtype=np.uint8)}
+
+
+def write(path: Path) -> None:
+    with publish(path, meta={"n": 1}) as folder:
+        write_arrays(folder, ARRAYS)
+
+
+def test_what_was_written_is_read_by_slice(tmp_path: Path) -> None:
+    write(tmp_path / "x")
+    artifact = open_artifact(tmp_path / "x")
+    artifact.verify()
+    assert artifact.meta == {"n": 1}
+    assert artifact.names() == ["a", "b"]
+    np.testing.assert_array_equal(artifact.read("a"), ARRAYS["a"])
+    np.testing.assert_array_equal(artifact.read("a", 1), ARRAYS["a"][1])
+    np.testing.assert_array_equal(artifact.read("a", (slice(None), 2)), ARRAYS["a"][:, 2])
+    assert artifact.read("b").dtype == np.uint8
+
+
+def test_a_block_that_raises_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError), publish(tmp_path / "x", meta={}) as folder:
+        write_arrays(folder, ARRAYS)
+        raise RuntimeError
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_is_said_in_one_sentence_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: Path, data: bytes) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", refuse)
+    with pytest.raises(StoreError, match=r"^Writing x: the disk of .* is full \(\d+ MB free\)\. Free some space"):
+        write(tmp_path / "x")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_safetensors_own_report_of_a_full_disk_is_understood(tmp_path: Path) -> None:
+    # what its Rust code says when the operating system refuses
+    from safetensors import SafetensorError  # noqa: PLC0415
+
+    with pytest.raises(StoreError, match="is full"), publish(tmp_path / "x", meta={}):
+        raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+
+
+def test_a_truncated_file_is_named_when_the_artifact_is_opened(tmp_path: Path) -> None:
+    write(tmp_path / "x")
+    file = tmp_path / "x" / "arrays.safetensors"
+    size = file.stat().st_size
+    file.write_bytes(file.read_bytes()[:-1])
+    with pytest.raises(StoreError, match=f"expected arrays.safetensors of {size} bytes, got {size - 1} bytes"):
+        open_artifact(tmp_path / "x")
+    file.unlink()
+    with pytest.raises(StoreError, match="got no such file"):
+        open_artifact(tmp_path / "x")
+
+
+def test_a_changed_byte_is_found_by_verifying(tmp_path: Path) -> None:
+    write(tmp_path / "x")
+    file = tmp_path / "x" / "arrays.safetensors"
+    damaged = bytearray(file.read_bytes())
+    damaged[-1] ^= 1
+    file.write_bytes(damaged)
+    with pytest.raises(StoreError, match=r"Verifying x: expected arrays\.safetensors with sha256 .*, got "):
+        open_artifact(tmp_path / "x").verify()
+
+
+def test_a_folder_without_a_manifest_is_no_artifact(tmp_path: Path) -> None:
+    write(tmp_path / "x")
+    (tmp_path / "x" / "manifest.json").unlink()
+    with pytest.raises(StoreError, match="expected a complete artifact, found none"):
+        open_artifact(tmp_path / "x")
+    (tmp_path / "x" / "manifest.json").write_text("{")
+    with pytest.raises(StoreError, match=r"its manifest\.json cannot be read"):
+        open_artifact(tmp_path / "x")
+
+
+def test_an_array_that_is_not_there_is_named(tmp_path: Path) -> None:
+    write(tmp_path / "x")
+    with pytest.raises(StoreError, match="Reading c of arrays in x"):
+        open_artifact(tmp_path / "x").read("c")
+
+
+def test_of_many_writers_one_wins_and_all_are_content(tmp_path: Path) -> None:
+    errors: list[BaseException] = []
+
+    def attempt() -> None:
+        try:
+            write(tmp_path / "x")
+        except BaseException as error:  # noqa: BLE001 (carried to the assertion)
+            errors.append(error)
+
+    threads = [threading.Thread(target=attempt) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    open_artifact(tmp_path / "x").verify()
+    assert [path.name for path in tmp_path.iterdir()] == ["x"]

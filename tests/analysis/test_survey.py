@@ -1,0 +1,131 @@
+"""A survey is the same whatever way it is cut, and bad input ends it with a sentence."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from analysis.datasets.table import prepare_dataset
+from analysis.models import ModelError, model_path
+from analysis.schema import SurveySpec
+from analysis.store import Artifact, StoreError, open_artifact
+from analysis.survey import SurveyError, measure_shard, merge_survey, partial_path, survey_path, token_texts
+from tests import tiny
+
+
+def spec_of(store: Path, slug: str, dataset: str, **changes: int) -> SurveySpec:
+    model = open_artifact(model_path(store, slug))
+    sizes = {"rows": 20, "pattern_rows": 2, "shard_rows": 8, "batch_rows": 4} | changes
+    return SurveySpec(
+        slug, model.meta["hash"], dataset, prepare_dataset(store, model, dataset).meta["hash"], **sizes
+    )
+
+
+def survey(store: Path, spec: SurveySpec, *, order: list[int]) -> Artifact:
+    for shard in order:
+        measure_shard(store, spec, shard, on_batch=lambda rows_done: None)
+    merge_survey(store, spec)
+    return open_artifact(survey_path(store, spec.hash))
+
+
+@pytest.mark.parametrize("slug", tiny.FAMILIES)
+def test_any_order_of_shards_gives_equal_bytes(store: Path, slug: str) -> None:
+    spec = spec_of(store, slug, "repeated-random")
+    first = survey(store, spec, order=[0, 1, 2])
+    files = {name: entry["sha256"] for name, entry in first.files.items()}
+    shutil.rmtree(first.path)
+    second = survey(store, spec, order=[2, 0, 1])
+    assert {name: entry["sha256"] for name, entry in second.files.items()} == files
+    assert set(files) == {"summary.safetensors", "spec.json"} | {
+        f"layer-{layer}.safetensors" for layer in range(3 if slug != "tiny-neox" else 2)
+    }
+
+
+def test_another_cut_into_shards_agrees_within_a_millionth(store: Path) -> None:
+    one = spec_of(store, "tiny-llama", "repeated-random", shard_rows=20)
+    many = spec_of(store, "tiny-llama", "repeated-random", shard_rows=1, batch_rows=1)
+    key = "induction_repeated"
+    a = survey(store, one, order=[0]).read(key, file="summary")
+    b = survey(store, many, order=list(range(20))).read(key, file="summary")
+    np.testing.assert_allclose(a, b, atol=1e-6)
+
+
+def test_a_survey_says_where_it_comes_from(store: Path) -> None:
+    spec = spec_of(store, "tiny-gpt2", "bundled-texts", rows=3, pattern_rows=3, shard_rows=2)
+    artifact = survey(store, spec, order=[1, 0])
+    artifact.verify()
+    assert artifact.meta["spec"] == spec.to_json()
+    assert artifact.meta["metrics"] == ["previous_token", "first_token", "self", "entropy", "distance_mean"]
+    assert artifact.meta["provenance"]["device"] == ["cpu"]
+    texts = artifact.meta["pattern_rows"]
+    assert artifact.meta["provenance"]["tokens"] == sum(len(text["tokens"]) for text in texts)
+    assert "".join(texts[0]["tokens"]).startswith(f"{tiny.BOS}The Secretary of State met")
+    pattern = artifact.read("pattern.0", 1, file="layer-0")
+    assert pattern.shape == (len(texts[0]["tokens"]),) * 2
+    assert (np.triu(pattern, 1) == 0).all()
+    assert not partial_path(store, spec, 0).parent.exists()
+
+
+def test_a_shard_that_is_done_is_not_measured_again(store: Path) -> None:
+    spec = spec_of(store, "tiny-gpt2", "repeated-random", rows=4, shard_rows=4)
+    batches: list[int] = []
+    measure_shard(store, spec, 0, on_batch=batches.append)
+    assert batches == [0, 4]
+    measure_shard(store, spec, 0, on_batch=batches.append)
+    assert batches == [0, 4]
+
+
+def test_a_merge_without_all_its_shards_is_refused(store: Path) -> None:
+    spec = spec_of(store, "tiny-gpt2", "repeated-random", rows=6, shard_rows=3)
+    measure_shard(store, spec, 0, on_batch=lambda rows_done: None)
+    with pytest.raises(StoreError, match="Opening shard-00001: expected a complete artifact, found none"):
+        merge_survey(store, spec)
+    assert not survey_path(store, spec.hash).exists()
+
+
+def test_other_weights_than_asked_for_are_refused(store: Path) -> None:
+    spec = dataclasses.replace(spec_of(store, "tiny-gpt2", "bundled-texts", rows=3), model_hash="0" * 64)
+    with pytest.raises(ModelError, match=r"Loading tiny-gpt2: expected weights with hash 000000000000…, got "):
+        measure_shard(store, spec, 0, on_batch=lambda rows_done: None)
+
+
+def test_weights_that_are_not_numbers_end_the_survey_with_a_sentence(store: Path, tmp_path: Path) -> None:
+    model = tiny.build("tiny-gpt2")
+    model.transformer.h[1].attn.c_attn.weight.data[0, 0] = float("nan")
+    damaged = tmp_path / "store"
+    about = {"title": "t", "licence": "l", "source": "s"}
+    tiny.add_model(damaged, "nan", model, tiny.tiny_tokenizer(), about=about)
+    with pytest.raises(SurveyError, match="expected finite numbers, got others in layer 1; its weights may be damaged"):
+        measure_shard(damaged, spec_of(damaged, "nan", "bundled-texts", rows=3), 0, on_batch=lambda rows_done: None)
+
+
+def test_a_config_that_does_not_fit_the_weights_is_refused(store: Path, tmp_path: Path) -> None:
+    model = tiny.build("tiny-gpt2")
+    folder = tmp_path / "store"
+    artifact = tiny.add_model(
+        folder, "odd", model, tiny.tiny_tokenizer(), about={"title": "t", "licence": "l", "source": "s"}
+    )
+    weights = load_file(artifact.path / "model.safetensors")
+    weights.pop("transformer.h.1.attn.c_attn.weight")
+    # as somebody who builds the folder by hand would: checksums right, weights wrong
+    save_file(weights, artifact.path / "model.safetensors", metadata={"format": "pt"})
+    manifest = (artifact.path / "manifest.json").read_text()
+    entry = artifact.files["model.safetensors"]
+    file = artifact.path / "model.safetensors"
+    manifest = manifest.replace(entry["sha256"], tiny.file_sha256(file))
+    manifest = manifest.replace(f'"bytes": {entry["bytes"]}', f'"bytes": {file.stat().st_size}')
+    (artifact.path / "manifest.json").write_text(manifest)
+    with pytest.raises(ModelError, match="Loading odd: its config does not fit its weights"):
+        measure_shard(folder, spec_of(folder, "odd", "bundled-texts", rows=3), 0, on_batch=lambda rows_done: None)
+
+
+def test_a_token_that_is_part_of_a_character_keeps_its_name_in_the_vocabulary() -> None:
+    tokenizer = tiny.tiny_tokenizer().backend_tokenizer
+    ids = np.asarray(tokenizer.encode("é", add_special_tokens=False).ids)
+    assert len(ids) == 2
+    assert "\ufffd" not in "".join(token_texts(tokenizer, ids))
