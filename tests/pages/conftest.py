@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from pytest_django.fixtures import SettingsWrapper
+from pytest_django import Settings
 
 from wiki.components.models import LanguageModel
 
@@ -11,7 +11,7 @@ from .building import build_measured_model
 
 
 @pytest.fixture(autouse=True)
-def _own_data_folder(settings: SettingsWrapper, tmp_path: Path) -> None:
+def _own_data_folder(settings: Settings, tmp_path: Path) -> None:
     settings.DATA_DIR = tmp_path
 
 

@@ -142,9 +142,7 @@ def attention_view(choice: Choice, component: Component) -> AttentionView:
         choice=choice,
         query=query,
         query_name=token_name(tokens[query]),
-        tokens=[
-            Token(i, visible(token), int(levels[i]), choice.url(query=i)) for i, token in enumerate(tokens)
-        ],
+        tokens=[Token(i, visible(token), int(levels[i]), choice.url(query=i)) for i, token in enumerate(tokens)],
         keys=_strongest_keys(weights, tokens),
         ceiling=ceiling,
         sink_weight=short(float(pattern[query, 0])),

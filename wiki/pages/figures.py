@@ -83,9 +83,7 @@ class Card:
     absent_reason: str = ""
 
 
-def cards_of(
-    measurements: Measurements, values: dict[str, HeadValue], absent: dict[str, str]
-) -> list[Card]:
+def cards_of(measurements: Measurements, values: dict[str, HeadValue], absent: dict[str, str]) -> list[Card]:
     return [
         _card(measurements.metrics[metric.key], values[metric.key])
         if metric.key in values

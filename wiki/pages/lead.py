@@ -27,6 +27,11 @@ class Extreme:
         return with_unit(self.value.metric, self.value.value)
 
     @property
+    def meaning(self) -> str:
+        """What the metric says, without its formula: definitions are written “formula: meaning”."""
+        return self.value.metric.definition.split(": ", 1)[-1]
+
+    @property
     def words(self) -> str:
         end = "highest" if self.highest else "lowest"
         return end if self.place == 1 else f"{ordinal(self.place)} {end}"

@@ -6,6 +6,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect
 from django.views.decorators.http import require_safe
 
 from ..addresses import component_url, get_model, parse_component, url_of
+from ..errors import NotFound
 
 
 @require_safe
@@ -13,7 +14,11 @@ def jump(request: HttpRequest) -> HttpResponse:
     typed = request.GET.get("q", "").strip()
     if not typed:
         return HttpResponseRedirect("/")
-    return HttpResponseRedirect(url_of(typed, slug=request.GET.get("model", "").strip()))
+    try:
+        return HttpResponseRedirect(url_of(typed, slug=request.GET.get("model", "").strip()))
+    except NotFound as refusal:
+        refusal.typed = typed  # all of it, whichever part was not found
+        raise
 
 
 @require_safe

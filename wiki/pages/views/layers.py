@@ -28,7 +28,9 @@ def layer_page(request: HttpRequest, slug: str, component: Component) -> HttpRes
         "component": component,
         "measurements": measurements,
         "metrics": HEAD_METRICS,
-        "absent": [(metric, measurements.absent[metric.key]) for metric in HEAD_METRICS if metric.key in measurements.absent],
+        "absent": [
+            (metric, measurements.absent[metric.key]) for metric in HEAD_METRICS if metric.key in measurements.absent
+        ],
         "rows": layer_table(measurements, model, layer),
         "previous": Component(layer - 1) if layer > 0 else None,
         "next": Component(layer + 1) if layer + 1 < model.n_layers else None,

@@ -36,6 +36,13 @@ def _read(survey: Survey) -> tuple[SurveyResult | None, str]:
         return None, str(error)
 
 
+def _facts(provenance: dict[str, Any]) -> list[tuple[str, str]]:
+    return [
+        (name.replace("_", " "), ", ".join(map(str, value)) if isinstance(value, list) else str(value))
+        for name, value in provenance.items()
+    ]
+
+
 @require_safe
 def survey_page(request: HttpRequest, survey_hash: str) -> HttpResponse:
     survey = _get_survey(survey_hash)
@@ -48,6 +55,7 @@ def survey_page(request: HttpRequest, survey_hash: str) -> HttpResponse:
         "progress": progress_of(survey),
         "result": result,
         "error": error,
+        "facts": _facts(result.artifact.meta["provenance"]) if result else [],
         "json_url": reverse("survey-json", args=[survey.hash]),
     }
     return render(request, "pages/survey.html", context)
@@ -82,9 +90,8 @@ def pattern_bytes(request: HttpRequest, survey_hash: str, row: int, component: C
     if result is None:
         raise NotFound(error or f"The survey {survey.hash[:8]} has no patterns yet: {progress_of(survey).sentence}")
     if row >= len(result.pattern_rows):
-        raise NotFound(
-            f"Looking for the pattern of row {row} in survey {survey.hash[:8]}: it kept {len(result.pattern_rows)} rows."
-        )
+        kept = len(result.pattern_rows)
+        raise NotFound(f"Looking for the pattern of row {row} in survey {survey.hash[:8]}: it kept {kept} rows.")
     try:
         data = result.pattern(row, component).tobytes()
     except StoreError as failure:

@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import re
+
+import pytest
+from django.test import Client
+
+from wiki.components.models import LanguageModel
+
+from .building import build_model
+
+NOTATIONS = ["1.2", "l1h2", "L1.H2", "a1.h2", "blocks.1.attn.hook_z[2]", "L01H2"]
+
+
+@pytest.mark.parametrize("name", NOTATIONS)
+@pytest.mark.parametrize(("ending", "expected"), [("", "/"), ("/", "/"), (".json", ".json")])
+def test_every_notation_moves_for_good_to_the_canonical_address(
+    client: Client, model: LanguageModel, name: str, ending: str, expected: str
+) -> None:
+    response = client.get(f"/m/tiny/{name}{ending}")
+    assert (response.status_code, response.headers["Location"]) == (301, f"/m/tiny/L1H2{expected}")
+
+
+def test_canonical_name_without_its_slash_keeps_the_view(client: Client, model: LanguageModel) -> None:
+    response = client.get("/m/tiny/L1H2?text=bundled-texts.0&q=3")
+    assert response.status_code == 301
+    assert response.headers["Location"] == "/m/tiny/L1H2/?text=bundled-texts.0&q=3"
+    assert client.get("/m/tiny/blocks.1").headers["Location"] == "/m/tiny/L1/"
+
+
+@pytest.mark.parametrize(
+    ("path", "sentence"),
+    [
+        ("/m/tiny/L99H6/", "Looking for L99H6 in tiny: it has layers 0 to 2 and heads 0 to 3."),
+        ("/m/tiny/1.4", "Looking for L1H4 in tiny: it has layers 0 to 2 and heads 0 to 3."),
+        ("/m/tiny/L3/", "Looking for L3 in tiny: it has layers 0 to 2 and heads 0 to 3."),
+        ("/m/tiny/L0N16", "Looking for L0N16 in tiny: it has layers 0 to 2 and neurons 0 to 15."),
+        ("/m/tiny/L0N3/", "L0N3 is a neuron of tiny: neurons have no pages yet, only layers and heads do."),
+        ("/m/tiny/what/ever/", "Reading a component name: expected something like L5H1"),
+        ("/m/missing/L1H2/", "Looking for the model “missing”: no model of that name is here."),
+        ("/m/missing/", "Looking for the model “missing”: no model of that name is here."),
+        ("/s/abc/", "Looking for the survey abc: no survey of that hash is here."),
+        ("/nowhere/", "There is no page at /nowhere/."),
+    ],
+)
+def test_unknown_address_is_refused_with_a_sentence(
+    client: Client, model: LanguageModel, path: str, sentence: str
+) -> None:
+    response = client.get(path)
+    assert response.status_code == 404
+    assert sentence in response.content.decode()
+
+
+def test_refusal_keeps_what_was_typed_in_the_jump_box(client: Client, model: LanguageModel) -> None:
+    content = client.get("/m/tiny/L99H6/").content.decode()
+    assert re.search(r'name="q"\s+value="L99H6"', content)
+    assert 'name="model" value="tiny"' in content
+
+
+def test_refused_data_is_said_as_data(client: Client, model: LanguageModel) -> None:
+    response = client.get("/m/tiny/L99H6.json")
+    assert response.status_code == 404
+    assert response.json() == {"error": "Looking for L99H6 in tiny: it has layers 0 to 2 and heads 0 to 3."}
+
+
+@pytest.mark.parametrize(
+    ("query", "url"),
+    [
+        ("q=L1H2&model=tiny", "/m/tiny/L1H2/"),
+        ("q=1.2&model=tiny", "/m/tiny/L1H2/"),
+        ("q=L1&model=tiny", "/m/tiny/L1/"),
+        ("q=tiny", "/m/tiny/"),
+        ("q=tiny/L1H2", "/m/tiny/L1H2/"),
+        ("q=other/1.2&model=tiny", "/m/other/L1H2/"),
+        ("q=", "/"),
+    ],
+)
+def test_jump_goes_where_the_text_says(client: Client, model: LanguageModel, query: str, url: str) -> None:
+    build_model("other")
+    response = client.get(f"/jump/?{query}")
+    assert (response.status_code, response.headers["Location"]) == (302, url)
+
+
+def test_jump_needs_no_model_where_there_is_one(client: Client, model: LanguageModel) -> None:
+    assert client.get("/jump/?q=1.2").headers["Location"] == "/m/tiny/L1H2/"
+
+
+def test_jump_that_leads_nowhere_says_so_and_keeps_the_text(client: Client, model: LanguageModel) -> None:
+    build_model("other")
+    for query in ("q=no such thing", "q=no such thing&model=tiny", "q=L99H1&model=tiny", "q=missing/L1H1", "q=1.2"):
+        response = client.get(f"/jump/?{query}")
+        assert response.status_code == 404
+        assert f'value="{query[2:].split("&")[0]}"' in response.content.decode()
+
+
+def test_typed_markup_stays_text(client: Client, model: LanguageModel) -> None:
+    content = client.get("/jump/", {"q": '"><script src=x>', "model": "tiny"}).content.decode()
+    assert "<script src=x>" not in content
+
+
+def test_random_leads_to_a_head_of_the_model(client: Client, model: LanguageModel) -> None:
+    response = client.get("/m/tiny/random/")
+    assert response.status_code == 302
+    assert re.fullmatch(r"/m/tiny/L[0-2]H[0-3]/", response.headers["Location"])

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import json
+import re
+
+import numpy as np
+import pytest
+from django.test import Client
+
+from analysis.schema import HEAD_METRICS, Component
+from wiki.components.models import LanguageModel
+from wiki.experiments.models import Survey
+from wiki.experiments.results import open_survey
+
+from .building import build_measured_model
+
+
+def page(client: Client, path: str) -> str:
+    response = client.get(path)
+    assert response.status_code == 200
+    return re.sub(r"\s+", " ", response.content.decode())
+
+
+def survey_of(dataset: str) -> Survey:
+    return Survey.objects.get(dataset=dataset)
+
+
+def test_data_has_every_metric_with_its_rank_in_table_order(client: Client, model: LanguageModel) -> None:
+    data = json.loads(client.get("/m/tiny/L1H2.json").content)
+    assert list(data) == ["component", "metrics", "absent", "provenance"]
+    assert data["component"] == "L1H2"
+    assert data["absent"] == {}
+    assert list(data["metrics"]) == [metric.key for metric in HEAD_METRICS]
+    for metric in HEAD_METRICS:
+        dataset = "repeated-random" if metric.key == "induction_repeated" else "sotu"
+        values = open_survey(survey_of(dataset)).metric(metric.key)
+        rank = 1 + sum(value > values[1, 2] for value in values.ravel())
+        assert data["metrics"][metric.key] == {
+            "value": values[1, 2],
+            "rank": rank,
+            "of": 12,
+            "dataset": dataset,
+            "label": metric.label,
+            "unit": metric.unit,
+        }
+
+
+def test_data_says_where_its_numbers_come_from(client: Client, model: LanguageModel) -> None:
+    provenance = json.loads(client.get("/m/tiny/L1H2.json").content)["provenance"]
+    assert provenance["model"] == {"slug": "tiny", "hash": model.hash}
+    assert list(provenance["surveys"]) == ["repeated-random", "bundled-texts", "sotu"]
+    sotu = provenance["surveys"]["sotu"]
+    assert sotu["survey"] == survey_of("sotu").hash
+    assert (sotu["finished"], sotu["rows"], sotu["tokens"], sotu["device"]) == (True, 8, 72, ["cpu"])
+
+
+def test_page_shows_the_figures_of_the_data(client: Client, model: LanguageModel) -> None:
+    content = page(client, "/m/tiny/L1H2/")
+    for metric in json.loads(client.get("/m/tiny/L1H2.json").content)["metrics"].values():
+        assert f"{metric['rank']} of 12" in content
+    assert survey_of("sotu").hash[:8] in content
+    assert "Nobody has claimed anything about this head yet." in content
+
+
+def test_heads_that_share_keys_and_values_are_named(client: Client, model: LanguageModel) -> None:
+    content = page(client, "/m/tiny/L1H2/")
+    assert "KV group 1" in content
+    assert '<a href="/m/tiny/L1H3/">L1H3</a>' in content
+
+
+def test_nothing_is_said_of_groups_where_every_head_has_its_own_keys(client: Client, db: None) -> None:
+    build_measured_model("own", n_kv_heads=4)
+    assert "KV group" not in page(client, "/m/own/L1H2/")
+
+
+def test_neighbours_go_on_in_the_next_layer(client: Client, model: LanguageModel) -> None:
+    assert '<a rel="next" href="/m/tiny/L1H0/">' in page(client, "/m/tiny/L0H3/")
+    assert '<a rel="prev" href="/m/tiny/L0H3/">' in page(client, "/m/tiny/L1H0/")
+    assert 'rel="prev"' not in page(client, "/m/tiny/L0H0/")
+    assert 'rel="next"' not in page(client, "/m/tiny/L2H3/")
+
+
+def test_locked_query_lists_its_strongest_keys_without_javascript(client: Client, model: LanguageModel) -> None:
+    content = page(client, "/m/tiny/L1H2/?text=bundled-texts.0&q=8")
+    pattern = open_survey(survey_of("bundled-texts")).pattern(0, Component(1, head=2))
+    strongest = int(np.argmax(pattern[8]))
+    assert '“<span data-part="name">sat</span>”, position <span data-part="position">8</span>' in content
+    weight = f"{pattern[8, strongest] / 255:.2f}".removeprefix("0")
+    assert f'<td>{strongest}</td> <td class="mono">{weight}</td>' in content
+    assert "Locked:" in content
+
+
+def test_line_breaks_are_shown_as_a_sign(client: Client, model: LanguageModel) -> None:
+    assert ">↵</a>" in page(client, "/m/tiny/L1H2/?text=bundled-texts.0")
+
+
+@pytest.mark.parametrize("query", ["q=99", "q=-1", "q=x", "q=", "q=²", "text=nonsense", "sink=maybe"])
+def test_an_impossible_view_is_the_plain_one(client: Client, model: LanguageModel, query: str) -> None:
+    content = page(client, f"/m/tiny/L1H2/?{query}")
+    assert "Locked:" not in content
+    assert "Shown first because" in content
+
+
+def test_hiding_the_first_token_keeps_weights_and_says_so(client: Client, model: LanguageModel) -> None:
+    content = page(client, "/m/tiny/L1H2/?text=bundled-texts.0&q=8&sink=hidden")
+    pattern = open_survey(survey_of("bundled-texts")).pattern(0, Component(1, head=2)) / 255
+    assert f'ceiling="{pattern[:, 1:].max():.6f}"' in content
+    assert "weights are unchanged" in content
+    assert "&lt;bos&gt;</td>" not in content
+    assert "text=bundled-texts.0&amp;q=8#attends" in content  # the way back keeps the query

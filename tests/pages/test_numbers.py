@@ -1,0 +1,21 @@
+from __future__ import annotations
+
+import pytest
+
+from analysis.schema import HEAD_METRICS
+from wiki.pages.numbers import metric_value, short
+
+METRICS = {metric.key: metric for metric in HEAD_METRICS}
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.889, ".89"), (0.9996, "1.00"), (2.414, "2.41"), (61.79, "61.8"), (0.0, "0"), (0.001, "<.01"), (-0.25, "-.25")],
+)
+def test_two_decimals_without_a_leading_zero(value: float, text: str) -> None:
+    assert short(value) == text
+
+
+def test_a_small_metric_is_never_shown_as_zero() -> None:
+    assert metric_value(METRICS["self"], 0.003) == ".003"
+    assert metric_value(METRICS["self"], 0.00001) == "<.001"
