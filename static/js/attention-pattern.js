@@ -4,7 +4,8 @@
    any other. Bytes are weights, 255 for 1; shades follow the square root, in the levels of levels.css. */
 const N_LEVELS = 20;
 const N_KEYS = 6;
-const CELL = 12;
+const SIZE = 960; // of the drawing, in pixels, before the page scales it
+const LINE = 4;
 
 function weightText(weight) {
     return weight < 0.005 ? "<.01" : weight.toFixed(2).replace(/^0/, "");
@@ -170,16 +171,17 @@ class AttentionPattern extends HTMLElement {
 
     drawMatrix() {
         const n = this.tokens.length;
+        const cell = Math.max(1, Math.round(SIZE / n));
         const style = getComputedStyle(this);
-        const image = new OffscreenCanvas(n * CELL, n * CELL);
+        const image = new OffscreenCanvas(n * cell, n * cell);
         const context = image.getContext("2d");
         context.fillStyle = style.getPropertyValue("--card");
-        context.fillRect(0, 0, n * CELL, n * CELL);
+        context.fillRect(0, 0, n * cell, n * cell);
         context.fillStyle = style.getPropertyValue("--accent");
         for (let query = 0; query < n; query++) {
             this.weights(query).forEach((weight, key) => {
                 context.globalAlpha = Math.sqrt(Math.min(1, weight / this.ceiling));
-                if (weight > 0) context.fillRect(key * CELL, query * CELL, CELL, CELL);
+                if (weight > 0) context.fillRect(key * cell, query * cell, cell, cell);
             });
         }
         this.image = image;
@@ -190,13 +192,13 @@ class AttentionPattern extends HTMLElement {
         const size = this.image.width;
         this.canvas.width = this.canvas.height = size;
         const context = this.canvas.getContext("2d");
-        const line = Math.max(2, size / 230);
+        const cell = size / this.tokens.length;
         context.drawImage(this.image, 0, 0);
         context.strokeStyle = getComputedStyle(this).getPropertyValue("--here");
-        context.lineWidth = line;
-        const frame = (row) => context.strokeRect(line / 2, row * CELL, size - line, CELL);
+        context.lineWidth = LINE;
+        const frame = (row) => context.strokeRect(LINE / 2, row * cell, size - LINE, cell);
         if (this.locked !== null) frame(this.locked);
-        if (query !== this.locked) context.setLineDash([line * 2, line * 2]);
+        if (query !== this.locked) context.setLineDash([LINE * 2, LINE * 2]);
         frame(query);
     }
 }
