@@ -1,4 +1,6 @@
-"""Measuring from a shell: `python -m analysis prepare MODEL` fetches, verifies and tokenises, and prints what there is.
+"""Measuring from a shell.
+
+`python -m analysis prepare MODEL` fetches and verifies the model, tokenises the datasets and prints what there is.
 """
 
 from __future__ import annotations
@@ -21,13 +23,12 @@ def prepare(store: Path, slug: str) -> None:
     model = prepare_model(store, slug)
     datasets = {}
     for name in DATASETS:
-        logging.info("tokenising %s", name)
         datasets[name] = prepare_dataset(store, model, name).meta
     json.dump({"model": model.meta, "datasets": datasets}, sys.stdout)
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m analysis", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m analysis", description="Measure models.")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("prepare", help="fetch and verify a model, tokenise the datasets").add_argument("model")
     arguments = parser.parse_args()

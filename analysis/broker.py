@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from celery import Celery
-from kombu import Queue
+from kombu.entity import Queue
 from kombu.exceptions import ChannelError
 from kombu.transport import TRANSPORT_ALIASES, filesystem
 from kombu.utils.encoding import str_to_bytes
@@ -29,7 +29,9 @@ SCHEME = "loupe-filesystem"
 class Channel(filesystem.Channel):
     """A filesystem channel whose messages appear whole or not at all."""
 
-    def _put(self, queue: str, payload: dict[str, Any], **kwargs: Any) -> None:
+    def _put(  # type: ignore[override]  # named as in kombu's own filesystem channel
+        self, queue: str, payload: dict[str, Any], **kwargs: Any
+    ) -> None:
         name = f"{time_ns():020d}_{uuid.uuid4()}.{queue}.msg"
         folder = Path(self.data_folder_out)
         # kombu takes everything after the first dot as the queue, so the name aside belongs to none

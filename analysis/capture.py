@@ -45,7 +45,7 @@ def _attention(
     if reader := _reader.get():
         scaling = kwargs.get("scaling")
         reader(
-            module.layer_idx,
+            int(module.layer_idx),  # type: ignore[arg-type]  # every family numbers its attention modules
             attention_pattern(
                 query,
                 key,
@@ -88,7 +88,7 @@ def attention_pattern(
 @contextlib.contextmanager
 def reading_patterns(model: PreTrainedModel, reader: PatternReader) -> Iterator[None]:
     """While the block runs, hand each layer's attention pattern to `reader`. The model is restored afterwards."""
-    before = model.config._attn_implementation
+    before = model.config._attn_implementation  # noqa: SLF001 (transformers has a setter but no getter)
     model.set_attn_implementation(NAME)
     token = _reader.set(reader)
     try:

@@ -14,7 +14,7 @@ from analysis.signing import sign
 CONNECT_RETRIES = 6
 
 
-class LeaseLost(Exception):
+class LeaseLostError(Exception):
     """Another worker holds the job now, or it is over; what is left to do is nothing."""
 
 
@@ -81,4 +81,4 @@ class Lease:
 
     def _call(self, action: str, payload: dict[str, Any]) -> None:
         if self.site.call(self.job_id, action, {"token": self.token, **payload}) is None:
-            raise LeaseLost
+            raise LeaseLostError

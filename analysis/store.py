@@ -49,7 +49,8 @@ class Artifact:
             found = file_sha256(self.path / name)
             if found != entry["sha256"]:
                 raise StoreError(
-                    f"Verifying {self.path.name}: expected {name} with sha256 {entry['sha256'][:12]}…, got {found[:12]}…."
+                    f"Verifying {self.path.name}: expected {name} with sha256 {entry['sha256'][:12]}…, "
+                    f"got {found[:12]}…."
                 )
 
     def read(self, array: str, index: Any = ..., *, file: str = "arrays") -> np.ndarray:

@@ -137,7 +137,7 @@ def token_texts(tokenizer: Tokenizer, tokens: np.ndarray) -> list[str]:
     """Each token as a person reads it; a token that is only a part of a character keeps its name in the vocabulary."""
     texts = tokenizer.decode_batch([[token] for token in tokens.tolist()], skip_special_tokens=False)
     return [
-        tokenizer.id_to_token(token) if "\ufffd" in text else text
+        str(tokenizer.id_to_token(token)) if "\ufffd" in text else text
         for token, text in zip(tokens.tolist(), texts, strict=True)
     ]
 

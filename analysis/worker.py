@@ -15,7 +15,7 @@ from transformers.utils.logging import disable_progress_bar
 from analysis.anatomy import AnatomyError
 from analysis.broker import TASK_NAME, make_celery
 from analysis.capture import CaptureError
-from analysis.lease import Lease, LeaseLost, Site
+from analysis.lease import Lease, LeaseLostError, Site
 from analysis.models import ModelError
 from analysis.schema import JobKind
 from analysis.store import StoreError
@@ -43,7 +43,7 @@ def do_job(job_id: int) -> None:
         _do(lease)
         lease.finish()
         logger.info("%s: %s %s done", lease.spec.dataset, lease.kind.value, lease.shard)
-    except LeaseLost:
+    except LeaseLostError:
         logger.warning("job %s: another worker took it over; dropped here", job_id)
     except SAID_CLEARLY as error:
         logger.error("job %s: %s", job_id, error)

@@ -30,7 +30,10 @@ def main() -> int:
             subprocess.run(["apt-get", "-qq", *arguments], env=environment, check=True, stdout=subprocess.DEVNULL)
         packages = missing()
     if packages:
-        print(f"The tests need the system packages {', '.join(packages)}: install them and run this again.", file=sys.stderr)
+        print(
+            f"The tests need the system packages {', '.join(packages)}: install them and run this again.",
+            file=sys.stderr,
+        )
         return 1
     return 0
 

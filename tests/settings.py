@@ -7,8 +7,8 @@ os.environ.setdefault("LOUPE_DATA", tempfile.mkdtemp(prefix="loupe-tests-"))
 os.environ["LOUPE_SECRET_KEY"] = "tests-only"
 os.environ["LOUPE_WORKER_SECRET"] = "tests-only-worker"
 
-from wiki.settings import *  # noqa: E402, F403 (the environment above has to be there first)
-from wiki.settings import DATA_DIR, DATABASES, STORAGES  # noqa: E402
+from wiki.settings import *  # noqa: F403 (the environment above has to be there first)
+from wiki.settings import DATA_DIR, DATABASES, STATIC_ROOT, STORAGES
 
 # A file, not memory: live servers and worker calls read it from other threads, as they do outside tests.
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
@@ -16,3 +16,4 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
 
 # Tests serve static files from the source folder under their plain names; `make run` collects and hashes them.
 STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
+STATIC_ROOT.mkdir(parents=True, exist_ok=True)

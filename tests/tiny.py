@@ -21,7 +21,7 @@ from transformers import (
 
 from analysis.datasets.corpus import read_bundled_texts, read_sotu
 from analysis.models import add_model
-from analysis.store import Artifact, file_sha256
+from analysis.store import Artifact
 
 VOCABULARY = 400
 BOS = "<bos>"
@@ -46,7 +46,9 @@ def tiny_tokenizer() -> PreTrainedTokenizerFast:
 
 def tiny_gpt2() -> PreTrainedModel:
     return GPT2LMHeadModel(
-        GPT2Config(vocab_size=VOCABULARY, n_embd=24, n_layer=3, n_head=4, n_positions=160, bos_token_id=0, eos_token_id=0)
+        GPT2Config(
+            vocab_size=VOCABULARY, n_embd=24, n_layer=3, n_head=4, n_positions=160, bos_token_id=0, eos_token_id=0
+        )
     )
 
 

@@ -36,7 +36,7 @@ def repeated_random(tokenizer: Tokenizer, *, bos: int) -> Rows:
     ordinary = ordinary_tokens(tokenizer)
     if len(ordinary) < PERIOD:
         raise ValueError(
-            f"Making repeated-random: expected a vocabulary with at least {PERIOD} ordinary tokens, got {len(ordinary)}."
+            f"Making repeated-random: expected a vocabulary with {PERIOD} or more ordinary tokens, got {len(ordinary)}."
         )
     generator = np.random.Generator(np.random.PCG64(SEED))
     rows = []

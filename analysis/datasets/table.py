@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from analysis.store import Artifact, StoreError, is_complete, open_artifact, pub
 
 from . import corpus, repeated
 from .rows import Rows
+
+logger = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,6 +71,7 @@ def prepare_dataset(store: Path, model: Artifact, name: str) -> Artifact:
     path = dataset_path(store, model, name)
     if not is_complete(path):
         dataset = DATASETS[name]
+        logger.info("tokenising %s", name)
         tokenizer = Tokenizer.from_file(str(model.path / "tokenizer.json"))
         rows = dataset.build(tokenizer, bos=model.meta["bos"])
         meta = {

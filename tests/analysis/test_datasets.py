@@ -75,9 +75,7 @@ def test_ordinary_tokens_are_text_with_letters_and_never_special(tokenizer: Toke
 
 def test_batches_never_mix_lengths_and_leave_no_row_out() -> None:
     lengths = [3, 3, 3, 5, 5, 3, 2]
-    rows = Rows.of(
-        [[1] * n for n in lengths], titles=["t"], documents=[0] * len(lengths), offsets=[0] * len(lengths)
-    )
+    rows = Rows.of([[1] * n for n in lengths], titles=["t"], documents=[0] * len(lengths), offsets=[0] * len(lengths))
     batches = list(rows.batches(range(len(lengths)), size=2))
     assert [list(batch) for batch in batches] == [[0, 1], [2], [3, 4], [5], [6]]
     assert [list(batch) for batch in rows.batches(range(1, 4), size=8)] == [[1, 2], [3]]

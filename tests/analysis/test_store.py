@@ -32,9 +32,13 @@ def test_what_was_written_is_read_by_slice(tmp_path: Path) -> None:
 
 
 def test_a_block_that_raises_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError), publish(tmp_path / "x", meta={}) as folder:
-        write_arrays(folder, ARRAYS)
-        raise RuntimeError
+    def write_and_raise() -> None:
+        with publish(tmp_path / "x", meta={}) as folder:
+            write_arrays(folder, ARRAYS)
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        write_and_raise()
     assert list(tmp_path.iterdir()) == []
 
 

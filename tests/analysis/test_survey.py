@@ -13,7 +13,7 @@ from safetensors.numpy import load_file, save_file
 from analysis.datasets.table import prepare_dataset
 from analysis.models import ModelError, model_path
 from analysis.schema import SurveySpec
-from analysis.store import Artifact, StoreError, open_artifact
+from analysis.store import Artifact, StoreError, file_sha256, open_artifact
 from analysis.survey import SurveyError, measure_shard, merge_survey, partial_path, survey_path, token_texts
 from tests import tiny
 
@@ -21,9 +21,7 @@ from tests import tiny
 def spec_of(store: Path, slug: str, dataset: str, **changes: int) -> SurveySpec:
     model = open_artifact(model_path(store, slug))
     sizes = {"rows": 20, "pattern_rows": 2, "shard_rows": 8, "batch_rows": 4} | changes
-    return SurveySpec(
-        slug, model.meta["hash"], dataset, prepare_dataset(store, model, dataset).meta["hash"], **sizes
-    )
+    return SurveySpec(slug, model.meta["hash"], dataset, prepare_dataset(store, model, dataset).meta["hash"], **sizes)
 
 
 def survey(store: Path, spec: SurveySpec, *, order: list[int]) -> Artifact:
@@ -117,7 +115,7 @@ def test_a_config_that_does_not_fit_the_weights_is_refused(store: Path, tmp_path
     manifest = (artifact.path / "manifest.json").read_text()
     entry = artifact.files["model.safetensors"]
     file = artifact.path / "model.safetensors"
-    manifest = manifest.replace(entry["sha256"], tiny.file_sha256(file))
+    manifest = manifest.replace(entry["sha256"], file_sha256(file))
     manifest = manifest.replace(f'"bytes": {entry["bytes"]}', f'"bytes": {file.stat().st_size}')
     (artifact.path / "manifest.json").write_text(manifest)
     with pytest.raises(ModelError, match="Loading odd: its config does not fit its weights"):

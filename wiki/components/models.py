@@ -38,9 +38,7 @@ class LanguageModel(models.Model):
 
     @property
     def sizes(self) -> Sizes:
-        return Sizes(
-            self.n_layers, self.n_heads, self.n_kv_heads, self.d_model, self.d_head, self.d_mlp, self.d_vocab
-        )
+        return Sizes(self.n_layers, self.n_heads, self.n_kv_heads, self.d_model, self.d_head, self.d_mlp, self.d_vocab)
 
     @property
     def n_all_heads(self) -> int:

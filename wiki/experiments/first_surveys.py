@@ -37,8 +37,8 @@ def register_model(card: dict[str, Any]) -> LanguageModel:
     model, _ = LanguageModel.objects.get_or_create(slug=card["slug"], defaults=fields | card["sizes"])
     if model.hash != card["hash"]:
         raise ValueError(
-            f"Registering {model.slug}: expected the weights it has had from the start ({model.hash[:12]}…), got others "
-            f"({card['hash'][:12]}…); a slug never moves, give the new weights another."
+            f"Registering {model.slug}: expected the weights it has had from the start ({model.hash[:12]}…), "
+            f"got others ({card['hash'][:12]}…); a slug never moves, give the new weights another."
         )
     return model
 

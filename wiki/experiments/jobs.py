@@ -71,7 +71,7 @@ def dispatch_waiting() -> int:
     """Send a message for every job that waits and whose message is lost or was never sent; return how many.
 
     Messages are lost with a worker that held them. One that is merely waiting is still in the broker, so nothing is
-    sent twice while the broker has messages of its kind. A broker that cannot be reached costs only time: the rows stay.
+    sent twice while the broker has messages of its kind. A broker that cannot be reached costs only time.
     """
     now = timezone.now()
     silence = now - timedelta(seconds=settings.LEASE_SECONDS)

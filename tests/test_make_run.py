@@ -1,0 +1,199 @@
+"""`make run` as a newcomer has it: a real model, a real survey, a real browser, a worker that dies, Ctrl-C."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+from django.conf import settings
+
+from analysis.datasets.rows import Rows
+from analysis.datasets.table import read_rows
+from analysis.models import load_model, model_path
+from analysis.schema import SurveySpec
+from analysis.store import open_artifact
+from analysis.survey import measure_rows
+from tests.browsing import chromium
+from tests.oracles import eager_attentions, slow_metric
+from tests.postgres import free_port
+
+SLUG = "smollm2-135m-instruct-q4"
+PATIENCE = 900
+
+
+class Run:
+    """A `make run` with its terminal output."""
+
+    def __init__(self, data: Path, port: int, **environment: str) -> None:
+        self.data, self.port = data, port
+        self.url = f"http://127.0.0.1:{port}"
+        self.output = ""
+        clean = {name: value for name, value in os.environ.items() if not name.startswith(("DJANGO", "LOUPE"))}
+        self.process = subprocess.Popen(
+            ["make", "run"],
+            env={**clean, "PORT": str(port), "LOUPE_DATA": str(data), **environment},
+            cwd=settings.BASE_DIR,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,  # a terminal of its own, so that Ctrl-C reaches it alone
+        )
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.output += line
+
+    def wait_until(self, condition: Callable[[], bool], *, what: str) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while not condition():
+            assert self.process.poll() is None, f"`make run` ended while waiting for {what}:\n{self.output}"
+            assert time.monotonic() < deadline, f"waited {PATIENCE} seconds for {what}:\n{self.output}"
+            time.sleep(0.2)
+
+    def wait_until_up(self) -> None:
+        self.wait_until(lambda: f"Loupe is at {self.url}/" in self.output, what="the address")
+        self.wait_until(self._answers, what="the site to answer")
+
+    def _answers(self) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def data_of(self, address: str) -> Any:
+        with urllib.request.urlopen(f"{self.url}/m/{SLUG}{address}") as answer:  # noqa: S310 (our own http address)
+            return json.load(answer)
+
+    def processes(self) -> list[psutil.Process]:
+        return psutil.Process(self.process.pid).children(recursive=True)
+
+    def worker(self) -> psutil.Process:
+        """The measuring worker: Celery itself, not the shell that keeps it alive."""
+        (worker,) = (p for p in self.processes() if "celery" in p.cmdline() and "sh" not in Path(p.cmdline()[0]).name)
+        return worker
+
+    def press_control_c(self) -> None:
+        os.killpg(self.process.pid, signal.SIGINT)
+        self.process.wait(30)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+    started = Run(tmp_path_factory.mktemp("make-run") / "data", free_port())
+    try:
+        started.wait_until_up()
+        yield started
+    finally:
+        if started.process.poll() is None:
+            started.press_control_c()
+
+
+def test_progress_moves_without_reload_and_a_killed_worker_costs_nothing(run: Run) -> None:
+    with chromium() as browser:
+        page = browser.new_page()
+        page.goto(f"{run.url}/m/{SLUG}/")
+        page.evaluate("window.neverReloaded = true")
+        seen: set[str] = set()
+
+        def moved() -> bool:
+            seen.add(page.locator("[hx-get]").first.inner_text())
+            return len(seen) >= 2
+
+        run.wait_until(moved, what="progress on the page")
+        assert page.evaluate("window.neverReloaded") is True
+        run.wait_until(lambda: "sotu: survey-shard 0 done" in run.output, what="a shard of the long survey")
+        run.worker().kill()
+        run.wait_until(lambda: "sotu: survey-merge 0 done" in run.output, what="the survey to finish all the same")
+        page.get_by_text("Highest induction (repeated)").wait_for()
+    assert "the measuring worker ended; starting it again" in run.output
+    assert "Traceback" not in run.output
+
+
+def test_every_head_has_every_number_and_the_known_heads_rank_first(run: Run) -> None:
+    for layer in range(30):
+        for head in range(9):
+            answer = run.data_of(f"/L{layer}H{head}.json")
+            assert answer["component"] == f"L{layer}H{head}"
+            assert answer["absent"] == {}
+            assert list(answer["metrics"]) == [
+                "induction_repeated",
+                "previous_token",
+                "first_token",
+                "self",
+                "entropy",
+                "distance_mean",
+            ]
+            assert all(1 <= metric["rank"] <= metric["of"] == 270 for metric in answer["metrics"].values())
+    induction, previous = run.data_of("/L18H6.json"), run.data_of("/L16H0.json")
+    assert induction["metrics"]["induction_repeated"]["rank"] == 1
+    assert induction["metrics"]["induction_repeated"]["value"] == pytest.approx(0.9, abs=0.03)
+    assert previous["metrics"]["previous_token"]["rank"] == 1
+    assert run.data_of("/L17H3.json")["metrics"]["induction_repeated"]["rank"] == 2
+    provenance = induction["provenance"]
+    assert provenance["surveys"]["sotu"]["tokens"] == 512 * 128
+    assert provenance["surveys"]["repeated-random"]["tokens"] == 64 * 101
+    assert {survey["model_hash"] for survey in provenance["surveys"].values()} == {provenance["model"]["hash"]}
+
+
+def test_the_pattern_of_the_induction_head_on_repeated_tokens_shows_the_stripe(run: Run) -> None:
+    survey = run.data_of("/L18H6.json")["provenance"]["surveys"]["repeated-random"]["survey"]
+    with urllib.request.urlopen(f"{run.url}/s/{survey}/patterns/0/L18H6.u8") as answer:  # noqa: S310
+        pattern = np.frombuffer(answer.read(), dtype=np.uint8).reshape(101, 101) / 255
+    assert np.mean([pattern[q, q - 49] for q in range(51, 101)]) > 0.8
+    assert np.mean([pattern[q, q - 48] for q in range(51, 101)]) < 0.1
+    assert np.mean([pattern[q, q - 50] for q in range(51, 101)]) < 0.1
+
+
+@pytest.mark.parametrize("dataset", ["repeated-random", "sotu"])
+def test_figures_of_the_real_model_equal_loops_over_eager_attentions(run: Run, dataset: str) -> None:
+    provenance = run.data_of("/L18H6.json")["provenance"]["surveys"][dataset]
+    store = run.data / "store"
+    model = load_model(store, SLUG, expected_hash=provenance["model_hash"], device="cpu")
+    artifact = open_artifact(model_path(store, SLUG))
+    rows: Rows = read_rows(store, artifact, dataset, expected_hash=provenance["dataset_hash"])
+    spec = SurveySpec(SLUG, "-", dataset, "-", rows=2, pattern_rows=0, shard_rows=2, batch_rows=2)
+    arrays = measure_rows(model, rows, spec, range(2), on_batch=lambda rows_done: None)
+    eager = [eager_attentions(model, rows[row].tolist()) for row in range(2)]
+    keys = [name.removeprefix("sum.") for name in arrays if name.startswith("sum.")]
+    assert keys
+    for key in keys:
+        found = arrays[f"sum.{key}"] / arrays[f"count.{key}"][:, None]
+        for layer, head in ((18, 6), (16, 0), (17, 3), (0, 0), (29, 8)):
+            slow = slow_metric(key, [patterns[layer, head] for patterns in eager])
+            assert found[layer, head] == pytest.approx(slow, abs=1e-4, rel=1e-4), (key, layer, head)
+
+
+def test_a_second_start_on_the_same_port_is_refused_and_harms_nothing(run: Run) -> None:
+    second = Run(run.data, run.port)
+    assert second.process.wait(60) != 0
+    assert f"Listening on 127.0.0.1:{run.port}: expected a free port, got “Address already in use”" in second.output
+    assert run.data_of("/L18H6.json")["absent"] == {}
+
+
+def test_control_c_ends_all_that_was_started_and_a_second_start_has_its_data_without_network(run: Run) -> None:
+    started = run.processes()
+    assert len(started) >= 5
+    before = run.data_of("/L18H6.json")
+    run.press_control_c()
+    _, alive = psutil.wait_procs(started, timeout=20)
+    assert alive == []
+    again = Run(run.data, run.port, PIP_NO_INDEX="1")
+    try:
+        again.wait_until_up()
+        assert again.data_of("/L18H6.json") == before
+        assert "fetching" not in again.output
+        assert "converting" not in again.output
+    finally:
+        again.press_control_c()
