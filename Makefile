@@ -28,7 +28,7 @@ shots: $(VENV)/requirements-test.txt
 # A virtual environment remembers by a copy which requirements it has.
 $(VENV)/%.txt: %.txt requirements.txt requirements-postgres.txt | $(VENV)
 	@echo "Loupe: installing $* (a few minutes the first time)"
-	@$(BIN)/pip install --disable-pip-version-check --quiet --progress-bar on --requirement $<
+	@$(BIN)/pip install --disable-pip-version-check --requirement $<
 	@cp $< $@
 
 $(VENV):

