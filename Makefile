@@ -20,7 +20,7 @@ check: $(VENV)/requirements-test.txt
 	$(BIN)/djlint --check --lint --quiet wiki
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	LOUPE_SECRET_KEY=check LOUPE_WORKER_SECRET=check $(BIN)/python manage.py makemigrations --check --dry-run
+	LOUPE_SECRET_KEY=check LOUPE_WORKER_SECRET=check LOUPE_DATABASE_URL=sqlite://:memory: $(BIN)/python manage.py makemigrations --check --dry-run
 
 shots: $(VENV)/requirements-test.txt
 	@$(BIN)/python -m tests.shots

@@ -105,7 +105,7 @@ def readable_write_errors(what: str, *, where: Path) -> Iterator[None]:
         full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "os error 28" in str(error)
         if full:
             raise StoreError(
-                f"Writing {what}: the disk of {where} is full ({_free_megabytes(where)} MB free). "
+                f"Writing {what}: the disk of {where} has too little room ({_free_megabytes(where)} MB free). "
                 "Free some space and start Loupe again; what was finished is kept."
             ) from error
         raise StoreError(f"Writing {what} to {where}: {error}.") from error

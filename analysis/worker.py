@@ -15,7 +15,7 @@ from transformers.utils.logging import disable_progress_bar
 from analysis.anatomy import AnatomyError
 from analysis.broker import TASK_NAME, make_celery
 from analysis.capture import CaptureError
-from analysis.lease import Lease, LeaseLostError, Site
+from analysis.lease import Lease, LeaseLostError, Site, SiteError
 from analysis.models import ModelError
 from analysis.schema import JobKind
 from analysis.store import StoreError
@@ -36,20 +36,28 @@ SAID_CLEARLY = (AnatomyError, CaptureError, ModelError, StoreError, SurveyError)
 @app.task(name=TASK_NAME)  # type: ignore[untyped-decorator]  # celery has no types
 def do_job(job_id: int) -> None:
     """Claim the job, do it, and report its end to the site."""
-    lease = Lease.claim(site, job_id)
-    if lease is None:
-        return
+    try:
+        if lease := Lease.claim(site, job_id):
+            _do_and_report(lease)
+    except LeaseLostError:
+        logger.warning("job %s: another worker took it over; dropped here", job_id)
+    except SiteError as error:
+        # the row stays as it is: when its lease ends, the sweeper sends the job again
+        logger.error("job %s: %s", job_id, error)
+
+
+def _do_and_report(lease: Lease) -> None:
     try:
         _do(lease)
         lease.finish()
         logger.info("%s: %s %s done", lease.spec.dataset, lease.kind.value, lease.shard)
-    except LeaseLostError:
-        logger.warning("job %s: another worker took it over; dropped here", job_id)
+    except (LeaseLostError, SiteError):
+        raise
     except SAID_CLEARLY as error:
-        logger.error("job %s: %s", job_id, error)
+        logger.error("job %s: %s", lease.job_id, error)
         lease.fail(str(error))
     except Exception as error:
-        logger.exception("job %s", job_id)
+        logger.exception("job %s", lease.job_id)
         lease.fail(f"Something unforeseen went wrong ({type(error).__name__}: {error}); the worker's log says where.")
 
 

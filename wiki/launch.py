@@ -11,6 +11,7 @@ import json
 import os
 import secrets
 import shlex
+import shutil
 import socket
 import subprocess
 import sys
@@ -24,6 +25,8 @@ HOST = "127.0.0.1"
 MODEL = "smollm2-135m-instruct-q4"
 SITE_PROCESSES = 2
 SWEEP_SECONDS = 5
+# For the database and its journal to work at all; what needs more says so itself.
+NEEDED_MEGABYTES = 50
 
 
 class LaunchError(Exception):
@@ -50,6 +53,9 @@ def prepare_environment() -> dict[str, str]:
     with explained(f"Using {data} as data folder"):
         data.mkdir(parents=True, exist_ok=True)
         own_secrets = stored_secrets(data / "secrets.json")
+    free = shutil.disk_usage(data).free // 1_000_000
+    if free < NEEDED_MEGABYTES:
+        raise LaunchError(f"Using {data} as data folder: expected {NEEDED_MEGABYTES} MB of free disk, got {free} MB.")
     defaults = {
         "LOUPE_BROKER_URL": f"loupe-filesystem://{data / 'broker'}",
         "LOUPE_SITE_URL": f"http://{HOST}:{port}",

@@ -49,7 +49,9 @@ def test_a_full_disk_is_said_in_one_sentence_and_leaves_nothing(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(Path, "write_bytes", refuse)
-    with pytest.raises(StoreError, match=r"^Writing x: the disk of .* is full \(\d+ MB free\)\. Free some space"):
+    with pytest.raises(
+        StoreError, match=r"^Writing x: the disk of .* has too little room \(\d+ MB free\)\. Free some space"
+    ):
         write(tmp_path / "x")
     assert list(tmp_path.iterdir()) == []
 
@@ -58,7 +60,7 @@ def test_safetensors_own_report_of_a_full_disk_is_understood(tmp_path: Path) -> 
     # what its Rust code says when the operating system refuses
     from safetensors import SafetensorError  # noqa: PLC0415
 
-    with pytest.raises(StoreError, match="is full"), publish(tmp_path / "x", meta={}):
+    with pytest.raises(StoreError, match="too little room"), publish(tmp_path / "x", meta={}):
         raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
 
 

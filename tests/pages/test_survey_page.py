@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from django.test import Client
+from django.utils import timezone
 
 from analysis.schema import Component
 from wiki.components.models import LanguageModel
@@ -56,3 +57,17 @@ def test_unfinished_survey_has_a_page(client: Client, db: None) -> None:
     survey = build_survey(build_model(), "sotu")
     assert "waiting for its turn" in client.get(f"/s/{survey.hash}/").content.decode()
     assert client.get(f"/s/{survey.hash}.json").json()["finished"] is False
+
+
+def test_the_page_of_an_unfinished_survey_asks_how_far_it_is_until_it_is_finished(client: Client, db: None) -> None:
+    survey = build_survey(build_model(), "sotu")
+    url = f"/s/{survey.hash}/progress/"
+    assert f'hx-get="{url}"' in client.get(f"/s/{survey.hash}/").content.decode()
+    response = client.get(url)
+    assert f'hx-get="{url}"' in response.content.decode()
+    assert "HX-Refresh" not in response.headers
+    Survey.objects.update(finished_at=timezone.now())
+    response = client.get(url)
+    assert "hx-get" not in response.content.decode()
+    assert response.headers["HX-Refresh"] == "true"
+    assert "hx-get" not in client.get(f"/s/{survey.hash}/").content.decode()

@@ -7,6 +7,7 @@ import functools
 from typing import Any
 
 import numpy as np
+from django.urls import reverse
 
 from analysis.schema import HEAD_METRICS, Component, DatasetKind, Metric
 from wiki.components.models import LanguageModel
@@ -90,6 +91,13 @@ class Measurements:
     @property
     def n_finished(self) -> int:
         return sum(progress.finished for progress in self.progress)
+
+    @property
+    def poll_url(self) -> str:
+        """Where a page asks how far the surveys are; empty when nothing can change any more."""
+        if not self.pending:
+            return ""
+        return reverse("model-progress", args=[self.model.slug], query={"seen": self.n_finished})
 
     def of_head(self, component: Component) -> tuple[dict[str, HeadValue], dict[str, str]]:
         """The head's values and, for the metrics without one, the reason; both by key in the table's order."""

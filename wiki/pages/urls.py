@@ -22,5 +22,6 @@ urlpatterns = [
     path("m/<str:slug>/<path:name>", jump.component_by_any_name, name="component-by-any-name"),
     path("s/<str:survey_hash>.json", surveys.survey_json, name="survey-json"),
     path("s/<str:survey_hash>/", surveys.survey_page, name="survey"),
+    path("s/<str:survey_hash>/progress/", surveys.survey_progress, name="survey-progress"),
     path("s/<str:survey_hash>/patterns/<int:row>/<head:component>.u8", surveys.pattern_bytes, name="pattern"),
 ]

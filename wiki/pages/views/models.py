@@ -92,7 +92,8 @@ def model_json(request: HttpRequest, slug: str) -> JsonResponse:
 def model_progress(request: HttpRequest, slug: str) -> HttpResponse:
     model = get_model(slug)
     measurements = measurements_of(model)
-    response = render(request, "pages/_progress.html", {"model": model, "measurements": measurements})
+    context = {"items": measurements.progress, "poll_url": measurements.poll_url}
+    response = render(request, "pages/_progress.html", context)
     if not measurements.pending or request.GET.get("seen", "") not in ("", str(measurements.n_finished)):
         response["HX-Refresh"] = "true"  # the page has numbers to show that it did not have when it was rendered
     response["Cache-Control"] = "no-store"

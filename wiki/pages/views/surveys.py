@@ -52,13 +52,29 @@ def survey_page(request: HttpRequest, survey_hash: str) -> HttpResponse:
         "model": survey.model,
         "jump_model": survey.model_id,
         "spec": survey.spec,
-        "progress": progress_of(survey),
+        **_progress_context(survey),
         "result": result,
         "error": error,
         "facts": _facts(result.artifact.meta["provenance"]) if result else [],
         "json_url": reverse("survey-json", args=[survey.hash]),
     }
     return render(request, "pages/survey.html", context)
+
+
+def _progress_context(survey: Survey) -> dict[str, Any]:
+    progress = progress_of(survey)
+    moving = not (progress.finished or progress.failed)
+    return {"items": [progress], "poll_url": reverse("survey-progress", args=[survey.hash]) if moving else ""}
+
+
+@require_safe
+def survey_progress(request: HttpRequest, survey_hash: str) -> HttpResponse:
+    context = _progress_context(_get_survey(survey_hash))
+    response = render(request, "pages/_progress.html", context)
+    if not context["poll_url"]:
+        response["HX-Refresh"] = "true"  # the page was rendered while the survey was still under way
+    response["Cache-Control"] = "no-store"
+    return response
 
 
 @require_safe
