@@ -30,6 +30,20 @@ def test_a_value_that_many_heads_share_is_no_extreme() -> None:
     assert extremes_of(np.ones((1, 4)), 0) == []
 
 
+def test_the_lowest_of_many_near_the_median_is_no_extreme() -> None:
+    skewed = np.array([[*np.linspace(0.001, 0.01, 99), 0.9]])
+    assert extremes_of(skewed, 0) == []
+    assert [e.words for e in extremes_of(skewed, 99)] == ["highest"]
+
+
+def test_what_is_farthest_from_the_median_is_named_first() -> None:
+    first, second = HEAD_METRICS[:2]
+    values = {first: np.linspace(0, 1, 100)[None], second: np.array([[*np.linspace(0, 0.1, 99), 1.0]])}
+    measured = {metric.key: MeasuredMetric(metric, "d", array) for metric, array in values.items()}
+    head = {key: value for key, m in measured.items() if (value := m.of_head(Component(0, head=99)))}
+    assert [e.value.metric for e in extremes(head, measured)] == [second, first]
+
+
 def test_the_meaning_leaves_the_formula_out() -> None:
     (extreme,) = extremes_of(np.linspace(0, 1, 100)[None], 99)
     assert extreme.meaning.startswith("attention to the token that followed")

@@ -12,6 +12,8 @@ from .ranks import ordinal
 
 # A head is among the extremes of a metric when at most this share of the heads is as extreme as it is.
 EXTREME_SHARE = 0.02
+# … and it is this far from the median, as a share of all heads' range: the lowest of many near 0 is nothing unusual.
+EXTREME_DISTANCE = 0.2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,6 +21,7 @@ class Extreme:
     """A metric in which a head stands out."""
 
     value: HeadValue
+    distance: float  # from the median of all heads, as a share of their range; in [0, 1]
     place: int
     highest: bool
 
@@ -38,15 +41,18 @@ class Extreme:
 
 
 def extremes(values: dict[str, HeadValue], metrics: dict[str, MeasuredMetric]) -> list[Extreme]:
-    """The metrics in which a head is among the highest or lowest 2 % (at least one head), most extreme first."""
+    """The metrics in which a head is among the highest or lowest 2 % (at least one head) and far from the median,
+    farthest first."""
     found = []
     for key, value in values.items():
         all_values = metrics[key].finite
-        if all_values.min() == all_values.max():
+        spread = float(np.ptp(all_values))
+        distance = abs(value.value - float(np.median(all_values))) / spread if spread else 0.0
+        if distance < EXTREME_DISTANCE:
             continue
         limit = max(1, round(EXTREME_SHARE * value.of))
         if np.count_nonzero(all_values >= value.value) <= limit:
-            found.append(Extreme(value, value.rank, highest=True))
+            found.append(Extreme(value, distance, value.rank, highest=True))
         elif np.count_nonzero(all_values <= value.value) <= limit:
-            found.append(Extreme(value, value.rank_low, highest=False))
-    return sorted(found, key=lambda extreme: extreme.place)
+            found.append(Extreme(value, distance, value.rank_low, highest=False))
+    return sorted(found, key=lambda extreme: -extreme.distance)
