@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test check shots clean
+.PHONY: run test check shots
 .DELETE_ON_ERROR:
 
 run: $(VENV)/requirements.txt
@@ -11,8 +11,8 @@ run: $(VENV)/requirements.txt
 
 test: $(VENV)/requirements-test.txt
 	@$(BIN)/python -m tests.needs
-	$(BIN)/pytest -m "not gpu"
-	$(BIN)/python -m tests.postgres $(BIN)/pytest -m both_databases
+	$(BIN)/pytest -m "not gpu and not postgresql"
+	$(BIN)/python -m tests.postgres $(BIN)/pytest -m "both_databases or postgresql"
 
 check: $(VENV)/requirements-test.txt
 	$(BIN)/ruff check
@@ -26,12 +26,12 @@ shots: $(VENV)/requirements-test.txt
 	@$(BIN)/python -m tests.shots
 
 # A virtual environment remembers by a copy which requirements it has.
-$(VENV)/%.txt: %.txt requirements.txt requirements-postgres.txt | $(VENV)
+$(VENV)/%.txt: %.txt requirements.txt requirements-postgres.txt | $(BIN)/pip
 	@echo "Loupe: installing $* (a few minutes the first time)"
 	@$(BIN)/pip install --disable-pip-version-check --requirement $<
 	@cp $< $@
 
-$(VENV):
+$(BIN)/pip:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Loupe needs Python 3.11 or newer; PYTHON=... names another.")'
 	@echo "Loupe: making a virtual environment in $(VENV)"
 	@$(PYTHON) -m venv $(VENV)

@@ -1,7 +1,8 @@
 """The Celery app that carries job ids from the site to measuring workers, and the embedded broker. No torch.
 
-The embedded broker is kombu's filesystem transport with a publish that is written aside, fsynced and renamed: the
-stock one is seen half-written by readers, and an empty message ends a worker.
+The embedded broker is kombu's filesystem transport with messages that appear and are taken by a rename inside its own
+folder: the stock one is seen half-written by readers, and takes messages by way of the system's temporary folder, where
+a full disk or another file system loses or doubles them.
 """
 
 from __future__ import annotations
@@ -9,16 +10,17 @@ from __future__ import annotations
 import os
 import uuid
 from pathlib import Path
+from queue import Empty
 from time import time_ns
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from celery import Celery
 from kombu.entity import Queue
 from kombu.exceptions import ChannelError
 from kombu.transport import TRANSPORT_ALIASES, filesystem
 from kombu.utils.encoding import str_to_bytes
-from kombu.utils.json import dumps
+from kombu.utils.json import dumps, loads
 
 from analysis.schema import JobKind
 
@@ -43,7 +45,19 @@ class Channel(filesystem.Channel):
                 os.fsync(file.fileno())
             aside.rename(folder / name)
         except OSError as error:
+            aside.unlink(missing_ok=True)
             raise ChannelError(f"Cannot add a message to the embedded broker in {folder}: {error}") from error
+
+    def _get(self, queue: str, timeout: float | None = None) -> dict[str, Any]:
+        for message in sorted(Path(self.data_folder_in).glob(f"*.{queue}.msg")):
+            try:
+                taken = message.rename(Path(self.processed_folder) / message.name)
+            except FileNotFoundError:
+                continue  # another worker was faster
+            payload = taken.read_bytes()
+            taken.unlink()
+            return dict(loads(payload))
+        raise Empty
 
 
 class Transport(filesystem.Transport):
@@ -67,15 +81,16 @@ def make_celery(broker_url: str) -> Celery:
         worker_log_format="%(message)s",
     )
     if broker_url.startswith(f"{SCHEME}:"):
-        folder = Path(urlsplit(broker_url).path)
-        queue, control = folder / "queue", folder / "control"
-        for each in (queue, control):
+        folder = Path(unquote(urlsplit(broker_url).path))
+        queue, control, taken = folder / "queue", folder / "control", folder / "taken"
+        for each in (queue, control, taken):
             each.mkdir(parents=True, exist_ok=True)
         app.conf.broker_url = f"{SCHEME}://localhost"
         app.conf.broker_transport_options = {
             "data_folder_in": str(queue),
             "data_folder_out": str(queue),
             "control_folder": str(control),
+            "processed_folder": str(taken),
             "polling_interval": 0.05,
         }
     return app

@@ -43,7 +43,9 @@ class Site:
         if answer.status_code == httpx.codes.CONFLICT:
             return None
         if answer.is_error:
-            raise SiteError(f"Calling the site to {action} job {job_id}: it answered {answer.status_code}.")
+            is_json = answer.headers.get("content-type", "").startswith("application/json")
+            reason = answer.json().get("detail", "") if is_json else ""
+            raise SiteError(f"Calling the site to {action} job {job_id}: it answered {answer.status_code}. {reason}")
         return dict(answer.json())
 
 

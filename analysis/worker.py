@@ -19,7 +19,7 @@ from analysis.lease import Lease, LeaseLostError, Site, SiteError
 from analysis.models import ModelError
 from analysis.schema import JobKind
 from analysis.store import StoreError
-from analysis.survey import SurveyError, measure_shard, merge_survey
+from analysis.survey import SurveyError, measure_shard, merge_survey, remove_partials
 
 logger = logging.getLogger(__name__)
 logging.getLogger("analysis").setLevel(logging.INFO)  # our own progress, whatever Celery's level
@@ -50,6 +50,8 @@ def _do_and_report(lease: Lease) -> None:
     try:
         _do(lease)
         lease.finish()
+        if lease.kind is JobKind.SURVEY_MERGE:
+            remove_partials(store, lease.spec)
         logger.info("%s: %s %s done", lease.spec.dataset, lease.kind.value, lease.shard)
     except (LeaseLostError, SiteError):
         raise
@@ -66,4 +68,4 @@ def _do(lease: Lease) -> None:
         case JobKind.SURVEY_SHARD:
             measure_shard(store, lease.spec, lease.shard, on_batch=lease.renew)
         case JobKind.SURVEY_MERGE:
-            merge_survey(store, lease.spec)
+            merge_survey(store, lease.spec, on_partial=lease.renew)

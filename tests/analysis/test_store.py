@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis.store import StoreError, open_artifact, publish, write_arrays
+from analysis.store import StoreError, discard_unless_whole, open_artifact, publish, write_arrays
 
 ARRAYS = {"a": np.arange(24, dtype=np.float64).reshape(2, 3, 4), "b": np.arange(3, dtype=np.uint8)}
 
@@ -100,6 +100,24 @@ def test_an_array_that_is_not_there_is_named(tmp_path: Path) -> None:
     write(tmp_path / "x")
     with pytest.raises(StoreError, match="Reading c of arrays in x"):
         open_artifact(tmp_path / "x").read("c")
+
+
+def test_what_a_killed_writer_left_aside_is_removed_and_a_living_ones_is_not(tmp_path: Path) -> None:
+    killed = tmp_path / ".x.killed"
+    killed.mkdir()
+    (killed / "arrays.safetensors").write_bytes(b"half")
+    with publish(tmp_path / "x", meta={}) as living:
+        write(tmp_path / "x")
+        assert living.exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["x"]
+
+
+def test_a_damaged_artifact_is_removed_so_that_it_can_be_made_anew(tmp_path: Path) -> None:
+    write(tmp_path / "x")
+    assert discard_unless_whole(tmp_path / "x")
+    (tmp_path / "x" / "arrays.safetensors").write_bytes(b"?")
+    assert not discard_unless_whole(tmp_path / "x")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_of_many_writers_one_wins_and_all_are_content(tmp_path: Path) -> None:

@@ -14,7 +14,15 @@ from analysis.datasets.table import prepare_dataset
 from analysis.models import ModelError, model_path
 from analysis.schema import SurveySpec
 from analysis.store import Artifact, StoreError, file_sha256, open_artifact
-from analysis.survey import SurveyError, measure_shard, merge_survey, partial_path, survey_path, token_texts
+from analysis.survey import (
+    SurveyError,
+    measure_shard,
+    merge_survey,
+    partial_path,
+    remove_partials,
+    survey_path,
+    token_texts,
+)
 from tests import tiny
 
 
@@ -27,7 +35,7 @@ def spec_of(store: Path, slug: str, dataset: str, **changes: int) -> SurveySpec:
 def survey(store: Path, spec: SurveySpec, *, order: list[int]) -> Artifact:
     for shard in order:
         measure_shard(store, spec, shard, on_batch=lambda rows_done: None)
-    merge_survey(store, spec)
+    merge_survey(store, spec, on_partial=lambda rows_done: None)
     return open_artifact(survey_path(store, spec.hash))
 
 
@@ -39,7 +47,7 @@ def test_any_order_of_shards_gives_equal_bytes(store: Path, slug: str) -> None:
     shutil.rmtree(first.path)
     second = survey(store, spec, order=[2, 0, 1])
     assert {name: entry["sha256"] for name, entry in second.files.items()} == files
-    assert set(files) == {"summary.safetensors", "spec.json"} | {
+    assert set(files) == {"summary.safetensors"} | {
         f"layer-{layer}.safetensors" for layer in range(3 if slug != "tiny-neox" else 2)
     }
 
@@ -66,6 +74,7 @@ def test_a_survey_says_where_it_comes_from(store: Path) -> None:
     pattern = artifact.read("pattern.0", 1, file="layer-0")
     assert pattern.shape == (len(texts[0]["tokens"]),) * 2
     assert (np.triu(pattern, 1) == 0).all()
+    remove_partials(store, spec)
     assert not partial_path(store, spec, 0).parent.exists()
 
 
@@ -82,7 +91,7 @@ def test_a_merge_without_all_its_shards_is_refused(store: Path) -> None:
     spec = spec_of(store, "tiny-gpt2", "repeated-random", rows=6, shard_rows=3)
     measure_shard(store, spec, 0, on_batch=lambda rows_done: None)
     with pytest.raises(StoreError, match="Opening shard-00001: expected a complete artifact, found none"):
-        merge_survey(store, spec)
+        merge_survey(store, spec, on_partial=lambda rows_done: None)
     assert not survey_path(store, spec.hash).exists()
 
 
@@ -90,6 +99,21 @@ def test_other_weights_than_asked_for_are_refused(store: Path) -> None:
     spec = dataclasses.replace(spec_of(store, "tiny-gpt2", "bundled-texts", rows=3), model_hash="0" * 64)
     with pytest.raises(ModelError, match=r"Loading tiny-gpt2: expected weights with hash 000000000000…, got "):
         measure_shard(store, spec, 0, on_batch=lambda rows_done: None)
+
+
+@pytest.mark.parametrize("change", [{"dtype": "bfloat16"}, {"code": "0.0.1"}])
+def test_a_survey_that_this_code_cannot_measure_as_asked_is_refused(store: Path, change: dict[str, str]) -> None:
+    spec = dataclasses.replace(spec_of(store, "tiny-gpt2", "bundled-texts", rows=3), **change)
+    with pytest.raises(SurveyError, match=f"expected a survey in float32 by code .*{next(iter(change.values()))}"):
+        measure_shard(store, spec, 0, on_batch=lambda rows_done: None)
+
+
+def test_a_damaged_partial_is_measured_again(store: Path) -> None:
+    spec = spec_of(store, "tiny-gpt2", "repeated-random", rows=5, shard_rows=5)
+    measure_shard(store, spec, 0, on_batch=lambda rows_done: None)
+    (partial_path(store, spec, 0) / "arrays.safetensors").write_bytes(b"?")
+    artifact = survey(store, spec, order=[0])
+    artifact.verify()
 
 
 def test_weights_that_are_not_numbers_end_the_survey_with_a_sentence(store: Path, tmp_path: Path) -> None:

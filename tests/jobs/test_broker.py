@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+from kombu.exceptions import OperationalError
 
 from analysis.broker import make_celery
 
+ROOT = Path(__file__).resolve().parents[2]
 WRITER = """
 import sys
 from analysis.broker import make_celery
@@ -21,8 +27,7 @@ for n in range(100):
 def test_messages_of_several_processes_are_read_whole_while_they_are_written(tmp_path: Path) -> None:
     url = f"loupe-filesystem://{tmp_path}/broker"
     app = make_celery(url)
-    root = Path(__file__).resolve().parents[2]
-    writers = [subprocess.Popen([sys.executable, "-c", WRITER, url, str(n)], cwd=root) for n in range(3)]
+    writers = [subprocess.Popen([sys.executable, "-c", WRITER, url, str(n)], cwd=ROOT) for n in range(3)]
     seen: list[int] = []
     with app.connection_for_read() as connection:
         channel = connection.default_channel
@@ -33,6 +38,51 @@ def test_messages_of_several_processes_are_read_whole_while_they_are_written(tmp
             if message is not None:
                 seen.append(json.loads(message.body)[0][0])
     assert sorted(seen) == list(range(300))
+
+
+READER = """
+import json, sys
+from analysis.broker import make_celery
+with make_celery(sys.argv[1]).connection_for_read() as connection:
+    channel = connection.default_channel
+    channel.queue_declare("survey-shard")
+    while message := channel.basic_get("survey-shard", no_ack=True):
+        print(json.loads(message.body)[0][0])
+"""
+
+
+def test_each_of_many_messages_goes_to_one_of_several_readers(tmp_path: Path) -> None:
+    url = f"loupe-filesystem://{tmp_path}/broker"
+    app = make_celery(url)
+    for n in range(300):
+        app.send_task("loupe.do_job", args=[n], queue="survey-shard")
+    command = [sys.executable, "-c", READER, url]
+    readers = [subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    seen = [int(line) for reader in readers for line in reader.communicate()[0].split()]
+    assert [reader.returncode for reader in readers] == [0, 0, 0]
+    assert sorted(seen) == list(range(300))
+    assert [path for path in (tmp_path / "broker").rglob("*") if path.suffix in (".msg", ".aside")] == []
+
+
+def test_a_disk_that_refuses_is_an_error_and_leaves_nothing_aside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = make_celery(f"loupe-filesystem://{tmp_path}/broker")
+
+    def refuse(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", refuse)
+    with pytest.raises(OperationalError, match=r"Cannot add a message to the embedded broker in .*No space left"):
+        app.send_task("loupe.do_job", args=[1], queue="survey-shard", retry=False)
+    assert list((tmp_path / "broker" / "queue").iterdir()) == []
+
+
+def test_a_folder_with_signs_that_mean_something_in_urls_is_that_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "a?b#c d%20"
+    app = make_celery(f"loupe-filesystem://{quote(str(folder))}")
+    app.send_task("loupe.do_job", args=[1], queue="survey-shard")
+    assert len(list((folder / "queue").iterdir())) == 1
 
 
 def test_a_message_that_is_being_written_is_not_seen(tmp_path: Path) -> None:
