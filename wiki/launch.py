@@ -17,6 +17,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 from honcho.manager import Manager
 
@@ -57,12 +58,13 @@ def prepare_environment() -> dict[str, str]:
     if free < NEEDED_MEGABYTES:
         raise LaunchError(f"Using {data} as data folder: expected {NEEDED_MEGABYTES} MB of free disk, got {free} MB.")
     defaults = {
-        "LOUPE_BROKER_URL": f"loupe-filesystem://{data / 'broker'}",
+        "LOUPE_BROKER_URL": f"loupe-filesystem://{quote(str(data / 'broker'))}",
         "LOUPE_SITE_URL": f"http://{HOST}:{port}",
         "PYTHONUNBUFFERED": "1",
         **own_secrets,
     }
-    return defaults | dict(os.environ) | {"PORT": str(port), "LOUPE_DATA": str(data)}
+    given = {name: value for name, value in os.environ.items() if value}  # a variable that is empty is not set
+    return defaults | given | {"PORT": str(port), "LOUPE_DATA": str(data)}
 
 
 def free_port(text: str) -> int:

@@ -1,22 +1,39 @@
 """Settings of the site, from the environment alone; an unset secret or a misspelt value stops the start."""
 
 from pathlib import Path
+from urllib.parse import quote
 
 import environ
 from csp.constants import NONE, SELF
+from django.core.exceptions import ImproperlyConfigured
 
 env = environ.Env()
+
+
+def _secret(name: str) -> str:
+    value = env.str(name)
+    if not value:
+        raise ImproperlyConfigured(f"Reading {name}: expected a secret, got an empty text.")
+    return str(value)
+
+
+def _positive(name: str, default: int) -> int:
+    text = env.str(name, default=str(default))
+    if not text.isascii() or not text.isdigit() or int(text) == 0:
+        raise ImproperlyConfigured(f"Reading {name}: expected a whole number above 0, got “{text}”.")
+    return int(text)
+
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 # Where everything that is not code lives: database, models, surveys, the embedded broker's messages, static files.
 DATA_DIR = Path(env.str("LOUPE_DATA", default=str(BASE_DIR / ".loupe"))).resolve()
-SECRET_KEY = env.str("LOUPE_SECRET_KEY")
+SECRET_KEY = _secret("LOUPE_SECRET_KEY")
 # Shared with measuring workers, who sign their calls with it.
-WORKER_SECRET = env.str("LOUPE_WORKER_SECRET")
-BROKER_URL = env.str("LOUPE_BROKER_URL", default=f"loupe-filesystem://{DATA_DIR / 'broker'}")
+WORKER_SECRET = _secret("LOUPE_WORKER_SECRET")
+BROKER_URL = env.str("LOUPE_BROKER_URL", default=f"loupe-filesystem://{quote(str(DATA_DIR / 'broker'))}")
 # A worker that has not renewed its job for so long is taken to be gone.
-LEASE_SECONDS = env.int("LOUPE_LEASE_SECONDS", default=30)
+LEASE_SECONDS = _positive("LOUPE_LEASE_SECONDS", 30)
 
 DEBUG = False
 ALLOWED_HOSTS = env.list("LOUPE_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
@@ -46,6 +63,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 
+CSRF_FAILURE_VIEW = "wiki.pages.errors.refused_without_token"
 ROOT_URLCONF = "wiki.urls"
 WSGI_APPLICATION = "wiki.wsgi.application"
 AUTH_USER_MODEL = "accounts.User"
@@ -59,7 +77,8 @@ TEMPLATES = [
     }
 ]
 
-DATABASES = {"default": env.db("LOUPE_DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'loupe.sqlite3'}")}
+SQLITE = {"ENGINE": "django.db.backends.sqlite3", "NAME": DATA_DIR / "loupe.sqlite3"}
+DATABASES = {"default": env.db("LOUPE_DATABASE_URL") if env.str("LOUPE_DATABASE_URL", default="") else SQLITE}
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     # Readers never wait for the writer, and a writer takes its lock at once instead of failing when it first writes.
     DATABASES["default"]["OPTIONS"] = {

@@ -7,5 +7,7 @@ urlpatterns = [
     path("", include("wiki.pages.urls")),
 ]
 
+handler400 = "wiki.pages.errors.bad_request"
+handler403 = "wiki.pages.errors.refused"
 handler404 = "wiki.pages.errors.page_not_found"
 handler500 = "wiki.pages.errors.server_error"

@@ -24,16 +24,25 @@ class AttentionPattern extends HTMLElement {
         this.shown = Number(this.getAttribute("query"));
         this.first = this.shown; // what Esc goes back to where nothing is locked
         this.locked = this.hasAttribute("locked") ? this.shown : null;
-        const response = await fetch(this.getAttribute("src"));
-        if (!response.ok) {
+        this.bytes = await this.load();
+        if (!this.bytes) {
             this.canvas.replaceWith("The pattern could not be loaded.");
             return;
         }
-        this.bytes = new Uint8Array(await response.arrayBuffer());
         this.listen();
         this.drawMatrix();
         this.show(this.shown);
         this.setAttribute("ready", "");
+    }
+
+    /** The pattern's bytes, or nothing where the site does not answer or has none. */
+    async load() {
+        try {
+            const response = await fetch(this.getAttribute("src"));
+            return response.ok ? new Uint8Array(await response.arrayBuffer()) : null;
+        } catch {
+            return null;
+        }
     }
 
     disconnectedCallback() {
@@ -42,15 +51,18 @@ class AttentionPattern extends HTMLElement {
 
     listen() {
         this.tokens.forEach((token, position) => {
-            token.addEventListener("pointerenter", () => this.show(position));
-            token.addEventListener("focus", () => this.show(position));
+            token.addEventListener("pointerenter", () => this.preview(position));
+            token.addEventListener("focus", () => {
+                this.preview(position);
+                this.announce();
+            });
             token.addEventListener("click", (event) => {
                 if (event.ctrlKey || event.metaKey || event.shiftKey) return;
                 event.preventDefault();
                 this.lock(position);
             });
         });
-        this.canvas.addEventListener("pointermove", (event) => this.show(this.rowUnder(event)));
+        this.canvas.addEventListener("pointermove", (event) => this.preview(this.rowUnder(event)));
         this.canvas.addEventListener("click", (event) => this.lock(this.rowUnder(event)));
         for (const area of [this.canvas, this.querySelector(".tokens")]) {
             area.addEventListener("pointerleave", () => this.rest());
@@ -73,6 +85,17 @@ class AttentionPattern extends HTMLElement {
         } else if (event.key === "Escape") {
             this.lock(null);
         }
+    }
+
+    preview(query) {
+        if (query !== this.shown) this.show(query);
+    }
+
+    /** Say the shown query to who cannot see it, only when it was chosen by keyboard or locked. */
+    announce() {
+        const keys = [...this.part("keys").rows].map((row) => `${row.cells[0].textContent} ${row.cells[2].textContent}`);
+        const name = `${tokenName(this.tokens[this.shown])}, position ${this.shown}`;
+        this.part("announcement").textContent = `${name}, attends to ${keys.join(", ")}`;
     }
 
     rowUnder(event) {
@@ -99,6 +122,7 @@ class AttentionPattern extends HTMLElement {
         sink.href = toggle;
         this.rest();
         this.sayState();
+        this.announce();
     }
 
     writeQuery(url) {

@@ -4,15 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
+from playwright.sync_api import Browser, BrowserContext, Page
 from pytest_django import Settings
 
-from tests.browsing import chromium
-
-REPORT_VIOLATIONS = """
-document.addEventListener("securitypolicyviolation", (event) =>
-    console.error(`Content-Security-Policy: ${event.violatedDirective} refused ${event.blockedURI}`));
-"""
+from tests.browsing import chromium, watched_page
 
 
 @pytest.fixture(autouse=True)
@@ -31,7 +26,6 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def context(browser: Browser) -> Iterator[BrowserContext]:
     context = browser.new_context(viewport={"width": 1440, "height": 900}, reduced_motion="reduce")
-    context.add_init_script(REPORT_VIOLATIONS)
     context.set_default_timeout(5000)
     yield context
     context.close()
@@ -39,15 +33,5 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
 
 @pytest.fixture
 def page(context: BrowserContext) -> Iterator[Page]:
-    """A page that fails its test on any error in the console, refusals of the security policy included."""
-    errors: list[str] = []
-
-    def note(message: ConsoleMessage) -> None:
-        if message.type == "error":
-            errors.append(message.text)
-
-    page = context.new_page()
-    page.on("console", note)
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    yield page
-    assert errors == []
+    with watched_page(context) as page:
+        yield page

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings
+from django.http import HttpResponse
 from django.test import Client
 
 from analysis.schema import SurveySpec
@@ -20,6 +21,10 @@ pytestmark = pytest.mark.both_databases
 @pytest.fixture
 def job(model: LanguageModel, small_spec: SurveySpec) -> Job:
     return jobs.ask_for_survey(model, small_spec, pin=False).jobs.get(shard=0)
+
+
+def detail(response: HttpResponse) -> str:
+    return str(response.json()["detail"])
 
 
 def post(client: Client, job: Job, action: str, *, signed_as: str | None = None, secret: str = "", **payload: object):
@@ -52,7 +57,9 @@ def test_a_failure_keeps_its_sentence(client: Client, job: Job) -> None:
 @pytest.mark.parametrize("action", ["claim", "renew", "finish", "fail"])
 def test_what_is_not_signed_with_the_secret_for_this_action_is_refused(client: Client, job: Job, action: str) -> None:
     other = "fail" if action == "claim" else "claim"
-    assert post(client, job, action, secret="another").status_code == 403
+    answer = post(client, job, action, secret="another")
+    assert answer.status_code == 403
+    assert "expected one signed with this site's LOUPE_WORKER_SECRET" in detail(answer)
     assert post(client, job, action, signed_as=other).status_code == 403
     url = f"/api/jobs/{job.pk}/{action}/"
     assert client.post(url, b"\xff\xfe", content_type="text/plain").status_code == 403

@@ -175,7 +175,6 @@ def test_failed_jobs_are_queued_again_when_the_survey_is_asked_for_again(
     claim = jobs.claim_job(job.pk)
     assert claim is not None
     jobs.fail_job(job.pk, claim.token, error="The disk is full.")
-    assert progress_of(survey).failed
     jobs.ask_for_survey(model, small_spec, pin=True)
     job.refresh_from_db()
     assert (job.state, job.error, job.attempts) == ("queued", "", 0)
@@ -235,3 +234,33 @@ def test_a_worker_that_is_gone_is_said(survey: Survey) -> None:
         "repeated-random: 0 of 6 rows measured; no measuring worker has answered for more than 2 seconds. "
         "The work is kept and goes on when one starts."
     )
+
+
+def test_a_part_that_failed_does_not_stop_the_others(survey: Survey) -> None:
+    first = survey.jobs.first()
+    claim = jobs.claim_job(first.pk)
+    assert claim is not None
+    jobs.fail_job(first.pk, claim.token, error="The disk is full.")
+    progress = progress_of(survey)
+    assert not progress.failed
+    assert progress.sentence == "repeated-random: 0 of 6 rows measured; a part of it failed. The disk is full."
+
+
+def test_a_finished_survey_whose_artifact_is_lost_starts_over_when_asked_for_again(
+    survey: Survey, model: LanguageModel, small_spec: SurveySpec
+) -> None:
+    survey.jobs.update(state=Job.State.DONE)
+    Survey.objects.update(finished_at=timezone.now())
+    again = jobs.ask_for_survey(model, small_spec, pin=True)
+    assert again.finished_at is None
+    assert [job.state for job in again.jobs.all()] == ["queued"] * 3
+
+
+def test_a_survey_that_could_not_be_merged_starts_over_when_asked_for_again(
+    survey: Survey, model: LanguageModel, small_spec: SurveySpec
+) -> None:
+    survey.jobs.update(state=Job.State.DONE)
+    Job.objects.create(survey=survey, kind="survey-merge", shard=0, state=Job.State.FAILED, error="Damaged.")
+    assert progress_of(survey).failed
+    jobs.ask_for_survey(model, small_spec, pin=True)
+    assert [(job.kind, job.state) for job in survey.jobs.all()] == [("survey-shard", "queued")] * 3

@@ -96,7 +96,7 @@ def random_metrics(model: LanguageModel, kind: DatasetKind, *, seed: int) -> dic
 
 
 def build_measured_model(slug: str = "tiny", **sizes: int) -> LanguageModel:
-    """A model whose three surveys are finished, as `make import` would leave it."""
+    """A model whose three surveys are finished, as the worker would leave them."""
     model = build_model(slug, **sizes)
     repeated = ["<bos>", *(f" w{i % 4}" for i in range(8))]
     finish(

@@ -41,6 +41,12 @@ def test_a_failing_view_is_answered_with_the_page(
     assert b"Something went wrong" in response.content
 
 
+def test_a_host_that_is_not_ours_is_refused(client: Client) -> None:
+    response = client.get("/", headers={"host": "example.org"})
+    assert response.status_code == 400
+    assert response.content == b"This request cannot be read."
+
+
 def test_the_site_never_imports_torch() -> None:
     answer = subprocess.run([sys.executable, "-c", WITHOUT_TORCH], capture_output=True, text=True, check=False)
     assert answer.returncode == 0, answer.stderr

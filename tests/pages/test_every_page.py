@@ -7,6 +7,7 @@ from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
 from wiki.components.models import LanguageModel
+from wiki.experiments.models import Job
 
 from .building import build_measured_model, build_model, build_survey
 
@@ -87,3 +88,22 @@ def test_more_models_mean_no_more_queries_at_home(
 @pytest.mark.parametrize("path", PAGES)
 def test_pages_refuse_to_be_written_to(client: Client, model: LanguageModel, path: str) -> None:
     assert client.post(path).status_code == 405
+    response = Client(enforce_csrf_checks=True).post(path)
+    assert response.status_code == 403
+    assert "expected one from this site, got one without its token" in response.content.decode()
+    assert inline_parts(response.content) == []
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_pages_of_finished_surveys_read_no_jobs(
+    client: Client, model: LanguageModel, path: str, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    Job.objects.bulk_create(
+        Job(survey=survey, kind="survey-shard", shard=shard, state=Job.State.DONE)
+        for survey in model.surveys.all()
+        for shard in range(50)
+    )
+    with django_assert_num_queries(4, exact=False) as queries:
+        client.get(path)
+    rows = 'finished_at" IS NULL'
+    assert all(rows in query["sql"] for query in queries.captured_queries if 'FROM "experiments_job"' in query["sql"])

@@ -108,3 +108,10 @@ def test_hiding_the_first_token_keeps_weights_and_says_so(client: Client, model:
     assert "weights are unchanged" in content
     assert "&lt;bos&gt;</td>" not in content
     assert "text=bundled-texts.0&amp;q=8#attends" in content  # the way back keeps the query
+
+
+@pytest.mark.parametrize("query", ["9", "0000005", "-1", "1.5", "²", "x", "9" * 400, "\0"])
+def test_a_query_that_cannot_be_locks_nothing(client: Client, model: LanguageModel, query: str) -> None:
+    content = client.get("/m/tiny/L1H2/", {"q": query}).content.decode()
+    assert "Shown first because" in content
+    assert "Locked:" not in content

@@ -71,9 +71,19 @@ def test_damaged_patterns_are_said_and_the_figures_stand(client: Client, model: 
     layer = survey_path(survey.hash) / "layer-1.safetensors"
     layer.write_bytes(b"\0" * layer.stat().st_size)
     content = client.get("/m/tiny/L1H2/").content.decode()
-    assert "Reading pattern.0 of layer-1" in content
+    assert "expected layer-1.safetensors with sha256" in content
     assert " of 12</summary>" in content
     assert client.get(f"/s/{survey.hash}/patterns/0/L1H2.u8").status_code == 404
+
+
+def test_one_changed_bit_is_found_and_never_shown_as_a_number(client: Client, model: LanguageModel) -> None:
+    file = survey_path(Survey.objects.get(dataset="sotu").hash) / "summary.safetensors"
+    data = bytearray(file.read_bytes())
+    data[-1] ^= 1
+    file.write_bytes(data)
+    absent = data_of(client)["absent"]
+    assert "expected summary.safetensors with sha256" in absent["self"]
+    assert list(absent) == KEYS[1:]
 
 
 def test_what_could_not_be_computed_is_absent_and_never_a_number(client: Client, db: None) -> None:

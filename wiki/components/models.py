@@ -1,9 +1,15 @@
 from __future__ import annotations
 
+import re
+
+from django.core.validators import RegexValidator
 from django.db import models
 from django.urls import reverse
 
 from analysis.schema import Component, Sizes
+
+# Not ending in .json, because the address of a model's data does.
+SLUG = re.compile(r"(?!.*\.json$)[a-z0-9.-]{1,100}")
 
 
 class LanguageModel(models.Model):
@@ -12,7 +18,7 @@ class LanguageModel(models.Model):
     Its components are addresses that the sizes allow, never rows.
     """
 
-    slug = models.SlugField(primary_key=True, max_length=100, allow_unicode=False)
+    slug = models.CharField(primary_key=True, max_length=100, validators=[RegexValidator(f"^{SLUG.pattern}$")])
     title = models.CharField(max_length=200)
     hash = models.CharField(max_length=64)
     family = models.CharField(max_length=40)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from analysis.schema import SurveySpec
+from analysis.schema import CODE_VERSION, SurveySpec
 from wiki.components.models import LanguageModel
 
 from .jobs import ask_for_survey
@@ -44,9 +44,14 @@ def register_model(card: dict[str, Any]) -> LanguageModel:
 
 
 def ask_for_first_surveys(prepared: dict[str, Any]) -> list[Survey]:
-    """Register the model and ask for its first surveys, pinned. Where pins are already, those surveys go on."""
+    """Register the model and ask for its first surveys, pinned. Where pins are already, those surveys go on,
+    unless they were begun by another version of the code."""
     model = register_model(prepared["model"])
-    pinned = {pin.dataset: pin.survey.parsed_spec for pin in model.pins.select_related("survey")}
+    pinned = {
+        pin.dataset: pin.survey.parsed_spec
+        for pin in model.pins.select_related("survey")
+        if pin.survey.finished_at or pin.survey.parsed_spec.code == CODE_VERSION
+    }
     surveys = []
     for plan in PLANS:
         spec = pinned.get(plan.dataset) or SurveySpec(

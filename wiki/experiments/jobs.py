@@ -25,6 +25,7 @@ from analysis.schema import JobKind, SurveySpec
 from wiki.components.models import LanguageModel
 
 from .models import Job, Pin, Survey
+from .results import is_readable
 
 logger = logging.getLogger(__name__)
 
@@ -48,13 +49,22 @@ class Claim:
 
 
 def ask_for_survey(model: LanguageModel, spec: SurveySpec, *, pin: bool) -> Survey:
-    """The survey of this spec: asked for now, or the one that was asked for before, its failed jobs queued again."""
+    """The survey of this spec: asked for now, or the one that was asked for before.
+
+    What went wrong before is tried again: failed jobs are queued; a survey that is finished but whose artifact is lost
+    or damaged, or that could not be merged, starts over, its whole partials kept.
+    """
     with transaction.atomic():
         survey, _ = Survey.objects.get_or_create(
             hash=spec.hash, defaults={"model": model, "dataset": spec.dataset, "spec": spec.to_json()}
         )
         if pin:
             Pin.objects.update_or_create(model=model, dataset=spec.dataset, defaults={"survey": survey})
+        merge_failed = survey.jobs.filter(kind=JobKind.SURVEY_MERGE.value, state=Job.State.FAILED).exists()
+        if merge_failed or (survey.finished_at and not is_readable(survey)):
+            survey.jobs.all().delete()
+            survey.finished_at = None
+            survey.save(update_fields=["finished_at"])
         if survey.finished_at is None:
             Job.objects.bulk_create(
                 [Job(survey=survey, kind=JobKind.SURVEY_SHARD.value, shard=shard) for shard in range(spec.n_shards)],

@@ -55,9 +55,6 @@ class JobQuerySet(models.QuerySet["Job"]):
         gone = Q(state=Job.State.RUNNING, lease_until__lt=timezone.now())
         return self.filter(Q(state=Job.State.QUEUED) | gone)
 
-    def unfinished(self) -> JobQuerySet:
-        return self.filter(state__in=[Job.State.QUEUED, Job.State.RUNNING])
-
 
 class Job(models.Model):
     """One piece of background work. This row is the truth; the broker's message carries only its id."""
@@ -77,7 +74,8 @@ class Job(models.Model):
     attempts = models.PositiveIntegerField(default=0)  # claims so far
     token = models.CharField(max_length=32, default="")  # of the newest claim; only its holder may renew or finish
     lease_until = models.DateTimeField(null=True)  # NULL: never claimed
-    renewed_at = models.DateTimeField(null=True)  # NULL: never claimed; the last sign of life of a worker
+    # NULL: never claimed; the last sign of life of a worker
+    renewed_at = models.DateTimeField(null=True, db_index=True)
     dispatched_at = models.DateTimeField(null=True)  # NULL: no message sent yet
     rows_done = models.PositiveIntegerField(default=0)  # of the current attempt
     error = models.TextField(default="")  # one sentence, when failed

@@ -6,7 +6,7 @@ import dataclasses
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db.models import Max
+from django.db.models import Max, Prefetch
 from django.utils import timezone
 
 from analysis.schema import JobKind, SurveySpec
@@ -29,40 +29,48 @@ class Progress:
 
 def progress_of(survey: Survey) -> Progress:
     """The progress of one survey."""
-    return _progress(survey, last_sign_of_life=_last_sign_of_life())
+    return _progress(survey, last_sign_of_life=None if survey.finished_at else _last_sign_of_life())
 
 
 def progress_of_model(model: LanguageModel) -> list[Progress]:
     """The progress of every survey that is pinned for a model, in the order of the pins."""
-    pins = model.pins.select_related("survey").prefetch_related("survey__jobs")
-    last_sign_of_life = _last_sign_of_life()
-    return [_progress(pin.survey, last_sign_of_life=last_sign_of_life) for pin in pins]
+    # what is finished needs no jobs to say so
+    jobs = Prefetch("survey__jobs", queryset=Job.objects.filter(survey__finished_at=None))
+    surveys = [pin.survey for pin in model.pins.select_related("survey").prefetch_related(jobs)]
+    last_sign_of_life = _last_sign_of_life() if any(survey.finished_at is None for survey in surveys) else None
+    return [_progress(survey, last_sign_of_life=last_sign_of_life) for survey in surveys]
 
 
 def _progress(survey: Survey, *, last_sign_of_life: datetime | None) -> Progress:
     spec = survey.parsed_spec
+    if survey.finished_at is not None:
+        sentence = f"{survey.dataset}: all {spec.rows} rows measured."
+        return Progress(survey, spec.rows, spec.rows, finished=True, failed=False, sentence=sentence)
     jobs = list(survey.jobs.all())
-    finished = survey.finished_at is not None
-    rows_done = spec.rows if finished else sum(_rows_done(job, spec) for job in jobs)
+    rows_done = sum(_rows_done(job, spec) for job in jobs)
+    going = [job for job in jobs if job.state in (Job.State.QUEUED, Job.State.RUNNING)]
     failure = next((job.error for job in jobs if job.state == Job.State.FAILED), "")
-    waiting = any(job.dispatched_at for job in jobs if job.state in (Job.State.QUEUED, Job.State.RUNNING))
     silent_since = timezone.now() - timedelta(seconds=settings.LEASE_SECONDS)
-    if finished:
-        sentence = f"all {spec.rows} rows measured."
-    elif failure:
+    last_sign = max(survey.asked_at, last_sign_of_life or survey.asked_at)
+    if failure and not going:
         sentence = f"stopped after {rows_done} of {spec.rows} rows. {failure}"
-    elif waiting and max(survey.asked_at, last_sign_of_life or survey.asked_at) < silent_since:
+    elif any(job.dispatched_at for job in going) and last_sign < silent_since:
         sentence = (
             f"{rows_done} of {spec.rows} rows measured; no measuring worker has answered for more than "
             f"{settings.LEASE_SECONDS} seconds. The work is kept and goes on when one starts."
         )
+    elif failure:
+        sentence = f"{rows_done} of {spec.rows} rows measured; a part of it failed. {failure}"
     elif rows_done == spec.rows:
         sentence = f"all {spec.rows} rows read, adding up."
     elif rows_done == 0 and all(job.state == Job.State.QUEUED for job in jobs):
         sentence = "waiting for its turn."
     else:
         sentence = f"{rows_done} of {spec.rows} rows measured."
-    return Progress(survey, rows_done, spec.rows, finished, bool(failure), f"{survey.dataset}: {sentence}")
+    failed = bool(failure) and not going
+    return Progress(
+        survey, rows_done, spec.rows, finished=False, failed=failed, sentence=f"{survey.dataset}: {sentence}"
+    )
 
 
 def _rows_done(job: Job, spec: SurveySpec) -> int:

@@ -15,7 +15,7 @@ from analysis.store import Artifact, StoreError, open_artifact
 
 from .models import Survey
 
-__all__ = ["PatternRow", "StoreError", "SurveyResult", "open_survey", "survey_path"]
+__all__ = ["PatternRow", "StoreError", "SurveyResult", "is_readable", "open_survey", "survey_path"]
 
 
 def survey_path(survey_hash: str) -> Path:
@@ -45,7 +45,7 @@ class SurveyResult:
 
     def metric(self, key: str) -> np.ndarray:
         """One metric of every head: float64 [layer, head]."""
-        return self.artifact.read(key, file="summary")
+        return self._read(key, file="summary")
 
     @property
     def pattern_rows(self) -> tuple[PatternRow, ...]:
@@ -54,7 +54,12 @@ class SurveyResult:
 
     def pattern(self, row: int, component: Component) -> np.ndarray:
         """A head's attention on a kept row: uint8 [dest, src], 255 for 1."""
-        return self.artifact.read(f"pattern.{row}", component.head, file=f"layer-{component.layer}")
+        return self._read(f"pattern.{row}", component.head, file=f"layer-{component.layer}")
+
+    def _read(self, array: str, index: Any = ..., *, file: str) -> np.ndarray:
+        name = f"{file}.safetensors"
+        _verify(self.artifact.path, name, self.artifact.modified_ns(name))
+        return self.artifact.read(array, index, file=file)
 
     @property
     def provenance(self) -> dict[str, Any]:
@@ -65,6 +70,21 @@ class SurveyResult:
 @functools.lru_cache(maxsize=64)
 def _open(path: Path) -> Artifact:
     return open_artifact(path)
+
+
+@functools.lru_cache(maxsize=4096)
+def _verify(artifact_path: Path, name: str, modified_ns: int) -> None:
+    """Compare one file with its checksum, the first time this process reads it and whenever it was touched."""
+    _open(artifact_path).verify(name)
+
+
+def is_readable(survey: Survey) -> bool:
+    """Whether the artifact of a finished survey is there and undamaged, as found on disk now."""
+    try:
+        open_artifact(survey_path(survey.hash)).verify()
+    except StoreError:
+        return False
+    return True
 
 
 def open_survey(survey: Survey) -> SurveyResult:

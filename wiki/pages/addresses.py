@@ -5,16 +5,21 @@ from __future__ import annotations
 from django.urls import reverse
 
 from analysis.schema import Component, ComponentKind, SchemaError
-from wiki.components.models import LanguageModel
+from wiki.components.models import SLUG, LanguageModel
 
 from .errors import NotFound
 
 
+def find_model(slug: str) -> LanguageModel | None:
+    """The model of this slug. What cannot be a slug never reaches the database, which may refuse it."""
+    return LanguageModel.objects.filter(slug=slug).first() if SLUG.fullmatch(slug) else None
+
+
 def get_model(slug: str) -> LanguageModel:
-    try:
-        return LanguageModel.objects.get(slug=slug)
-    except LanguageModel.DoesNotExist as error:
-        raise NotFound(f"Looking for the model “{slug}”: no model of that name is here.", typed=slug) from error
+    model = find_model(slug)
+    if model is None:
+        raise NotFound(f"Looking for the model “{slug}”: no model of that name is here.", typed=slug)
+    return model
 
 
 def require_component(model: LanguageModel, component: Component) -> None:
@@ -57,7 +62,7 @@ def component_url(model: LanguageModel, component: Component, *, json: bool = Fa
 
 def url_of(text: str, *, slug: str) -> str:
     """The page that a jump to `text` leads to: a model, `slug/component`, or a component of the model at hand."""
-    if LanguageModel.objects.filter(slug=text).exists():
+    if find_model(text):
         return reverse("model", args=[text])
     typed_slug, slash, name = text.rpartition("/")
     if slash:

@@ -124,8 +124,8 @@ def texts_of(measurements: Measurements) -> list[Text]:
 def choose(texts: list[Text], *, text: str, query: str, sink: str) -> Choice:
     """The view that the URL asks for; an unknown text is the first one, an impossible query none."""
     chosen = next((candidate for candidate in texts if candidate.key == text), texts[0])
-    possible = query.isascii() and query.isdigit() and int(query[:6]) < len(chosen.row.tokens)
-    return Choice(chosen, int(query[:6]) if possible else None, sink == "hidden")
+    possible = query in map(str, range(len(chosen.row.tokens)))
+    return Choice(chosen, int(query) if possible else None, sink == "hidden")
 
 
 def attention_view(choice: Choice, component: Component) -> AttentionView:

@@ -1,8 +1,18 @@
-"""Canonical component names in URLs; every other spelling goes to the view that redirects."""
+"""Hashes and canonical component names in URLs; other spellings of components go to the view that redirects."""
 
 from __future__ import annotations
 
 from analysis.schema import Component
+
+
+class HashConverter:
+    regex = r"[0-9a-f]{64}"
+
+    def to_python(self, value: str) -> str:
+        return value
+
+    def to_url(self, value: str) -> str:
+        return value
 
 
 class LayerConverter:

@@ -29,6 +29,20 @@ def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     return render(request, "404.html", context, status=404)
 
 
+def refused(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return render(request, "403.html", {"sentence": str(exception) or "You may not do this."}, status=403)
+
+
+def refused_without_token(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """A form that was sent without this site's token; Django's own page for it breaks our security policy."""
+    sentence = "Sending a form: expected one from this site, got one without its token. Go back, reload and try again."
+    return render(request, "403.html", {"sentence": sentence}, status=403)
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return HttpResponse("This request cannot be read.", content_type="text/plain", status=400)
+
+
 def server_error(request: HttpRequest) -> HttpResponse:
     # Without the request: no context processor, query or static file may fail once more while saying so.
     return HttpResponse(render_to_string("500.html"), status=500)

@@ -60,13 +60,15 @@ def _cell(measured: MeasuredMetric, component: Component, levels: np.ndarray) ->
     return Cell(component, figure, int(measured.ranks[at]), level, measured.finite.size)
 
 
-def top_heads(measured: MeasuredMetric, *, n: int) -> list[tuple[Component, str]]:
-    """The `n` heads with the highest values, ties in order of address."""
+def top_heads(measured: MeasuredMetric, *, n: int) -> list[tuple[int, Component, str]]:
+    """Rank, address and figure of the `n` heads with the highest values, ties in order of address."""
     flat = np.where(np.isfinite(measured.values), measured.values, -np.inf).ravel()
     order = np.argsort(-flat, kind="stable")[: min(n, measured.finite.size)]
     width = measured.values.shape[1]
+    ranks = measured.ranks.ravel()
     return [
-        (Component(int(i) // width, head=int(i) % width), with_unit(measured.metric, float(flat[i]))) for i in order
+        (int(ranks[i]), Component(int(i) // width, head=int(i) % width), with_unit(measured.metric, float(flat[i])))
+        for i in order
     ]
 
 

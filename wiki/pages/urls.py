@@ -2,9 +2,10 @@
 
 from django.urls import path, register_converter
 
-from .converters import HeadConverter, LayerConverter
+from .converters import HashConverter, HeadConverter, LayerConverter
 from .views import heads, jump, layers, models, surveys
 
+register_converter(HashConverter, "hash")
 register_converter(LayerConverter, "layer")
 register_converter(HeadConverter, "head")
 
@@ -20,8 +21,8 @@ urlpatterns = [
     path("m/<str:slug>/<head:component>.json", heads.head_json, name="head-json"),
     path("m/<str:slug>/<head:component>/", heads.head_page, name="head"),
     path("m/<str:slug>/<path:name>", jump.component_by_any_name, name="component-by-any-name"),
-    path("s/<str:survey_hash>.json", surveys.survey_json, name="survey-json"),
-    path("s/<str:survey_hash>/", surveys.survey_page, name="survey"),
-    path("s/<str:survey_hash>/progress/", surveys.survey_progress, name="survey-progress"),
-    path("s/<str:survey_hash>/patterns/<int:row>/<head:component>.u8", surveys.pattern_bytes, name="pattern"),
+    path("s/<hash:survey_hash>.json", surveys.survey_json, name="survey-json"),
+    path("s/<hash:survey_hash>/", surveys.survey_page, name="survey"),
+    path("s/<hash:survey_hash>/progress/", surveys.survey_progress, name="survey-progress"),
+    path("s/<hash:survey_hash>/patterns/<int:row>/<head:component>.u8", surveys.pattern_bytes, name="pattern"),
 ]

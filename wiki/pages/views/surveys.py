@@ -21,7 +21,7 @@ from ..responses import data_response
 
 def _get_survey(survey_hash: str) -> Survey:
     try:
-        return Survey.objects.select_related("model").prefetch_related("jobs").get(hash=survey_hash)
+        return Survey.objects.select_related("model").get(hash=survey_hash)
     except Survey.DoesNotExist as error:
         raise NotFound(f"Looking for the survey {survey_hash[:12]}: no survey of that hash is here.") from error
 

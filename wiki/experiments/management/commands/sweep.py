@@ -6,7 +6,8 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import BaseCommand
-from django.db import OperationalError
+from django.db import Error as DatabaseError
+from django.db import close_old_connections
 
 from wiki.experiments.jobs import advance_surveys
 
@@ -22,8 +23,9 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         while True:
             try:
+                close_old_connections()  # one that broke is not used again
                 advance_surveys()
-            except OperationalError as error:
+            except DatabaseError as error:
                 # a full disk or a database that restarts: nothing is lost by sweeping later
                 if not options["every"]:
                     raise
