@@ -1,5 +1,5 @@
 # `make run`: a browsable wiki from nothing. `make test`: every test. `make check`: linters, types, layers.
-PYTHON ?= python3.11
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 

@@ -197,7 +197,7 @@ def test_a_second_start_on_the_same_port_is_refused_and_harms_nothing(run: Run) 
     assert run.data_of("/L18H6.json")["absent"] == {}
 
 
-def test_control_c_ends_all_that_was_started_and_a_second_start_has_its_data_without_network(run: Run) -> None:
+def test_control_c_and_a_closed_terminal_end_all_and_a_second_start_has_its_data_without_network(run: Run) -> None:
     started = run.processes()
     assert len(started) >= 5
     before = run.data_of("/L18H6.json")
@@ -210,5 +210,10 @@ def test_control_c_ends_all_that_was_started_and_a_second_start_has_its_data_wit
         assert again.data_of("/L18H6.json") == before
         assert "fetching" not in again.output
         assert "converting" not in again.output
+        started = again.processes()
+        os.killpg(again.process.pid, signal.SIGHUP)  # the terminal is closed
+        _, alive = psutil.wait_procs(started, timeout=20)
+        assert alive == []
     finally:
-        again.press_control_c()
+        if again.process.poll() is None:
+            again.press_control_c()

@@ -12,6 +12,7 @@ import os
 import secrets
 import shlex
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -122,6 +123,9 @@ def supervise(environment: dict[str, str]) -> int:
     for name, command in (("site", site), ("worker", kept_alive), ("sweeper", sweeper)):
         manager.add_process(name, command, env=environment, cwd=str(ROOT))
     print(f"\nLoupe is at http://{HOST}:{environment['PORT']}/  (Ctrl-C ends it)\n", flush=True)
+    # honcho ends its processes at Ctrl-C and at SIGTERM; a terminal that is closed must do the same
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+        signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
     manager.loop()
     return 0 if manager.returncode in (130, 143) else int(manager.returncode or 0)
 

@@ -128,12 +128,18 @@ def measurements_of(model: LanguageModel) -> Measurements:
     """Read the summaries of a model's pinned surveys; whatever cannot be read is absent with a reason."""
     progress = progress_of_model(model)
     results: dict[str, SurveyResult] = {}
-    unread = {item.survey.dataset: f"not measured yet: {item.sentence}" for item in progress if not item.finished}
+    unread = {item.survey.dataset: _why_unfinished(item) for item in progress if not item.finished}
     for item in progress:
         if item.finished:
             _open_into(results, unread, item.survey)
     metrics, absent = _read_metrics(results, unread)
     return Measurements(model, progress, results, metrics, absent)
+
+
+def _why_unfinished(progress: Progress) -> str:
+    # while it moves, the sentence of the moment stands once on the page, where it is kept up to date
+    reason = progress.sentence if progress.failed else f"the survey of {progress.survey.dataset} is not finished."
+    return f"not measured yet: {reason}"
 
 
 def _open_into(results: dict[str, SurveyResult], unread: dict[str, str], survey: Survey) -> None:
