@@ -18,6 +18,7 @@ import numpy as np
 import psutil
 import pytest
 from django.conf import settings
+from playwright.sync_api import Browser
 
 from analysis.datasets.rows import Rows
 from analysis.datasets.table import read_rows
@@ -25,7 +26,7 @@ from analysis.models import load_model, model_path
 from analysis.schema import SurveySpec
 from analysis.store import open_artifact
 from analysis.survey import measure_rows
-from tests.browsing import chromium, watched_page
+from tests.browsing import watched_page
 from tests.oracles import eager_attentions, slow_metric
 from tests.postgres import free_port
 
@@ -100,8 +101,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
             started.press_control_c()
 
 
-def test_progress_moves_without_reload_and_a_killed_worker_costs_nothing(run: Run) -> None:
-    with chromium() as browser, watched_page(browser.new_context()) as page:
+def test_progress_moves_without_reload_and_a_killed_worker_costs_nothing(run: Run, browser: Browser) -> None:
+    with watched_page(browser.new_context()) as page:
         page.goto(f"{run.url}/m/{SLUG}/")
         page.evaluate("window.neverReloaded = true")
         seen: set[str] = set()
@@ -155,8 +156,8 @@ def test_the_pattern_of_the_induction_head_on_repeated_tokens_shows_the_stripe(r
     assert np.mean([pattern[q, q - 50] for q in range(51, 101)]) < 0.1
 
 
-def test_a_token_is_locked_on_the_page_as_it_is_served(run: Run) -> None:
-    with chromium() as browser, watched_page(browser.new_context()) as page:
+def test_a_token_is_locked_on_the_page_as_it_is_served(run: Run, browser: Browser) -> None:
+    with watched_page(browser.new_context()) as page:
         page.goto(f"{run.url}/m/{SLUG}/L18H6/")
         page.locator("attention-pattern[ready]").wait_for()
         page.locator(".token").nth(18).click()

@@ -7,20 +7,12 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
 from pytest_django import Settings
 
-from tests.browsing import chromium, watched_page
+from tests.browsing import watched_page
 
 
 @pytest.fixture(autouse=True)
 def _own_data_folder(settings: Settings, tmp_path: Path) -> None:
     settings.DATA_DIR = tmp_path
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    # Playwright's loop runs in this thread, and Django would take its queries for asynchronous ones.
-    with pytest.MonkeyPatch.context() as patch, chromium() as browser:
-        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
-        yield browser
 
 
 @pytest.fixture
