@@ -1,12 +1,13 @@
 """The Celery app that carries job ids from the site to measuring workers, and the embedded broker. No torch.
 
-The embedded broker is kombu's filesystem transport with messages that appear and are taken by a rename inside its own
-folder: the stock one is seen half-written by readers, and takes messages by way of the system's temporary folder, where
-a full disk or another file system loses or doubles them.
+The embedded broker is kombu's filesystem transport, but its messages and tables appear by a rename, and its messages are
+taken by one, inside its own folder. Of the stock one both are seen half-written by readers, and messages pass through
+the system's temporary folder, where a full disk or another file system loses or doubles them.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
 import uuid
 from pathlib import Path
@@ -34,19 +35,16 @@ class Channel(filesystem.Channel):
     def _put(  # type: ignore[override]  # named as in kombu's own filesystem channel
         self, queue: str, payload: dict[str, Any], **kwargs: Any
     ) -> None:
-        name = f"{time_ns():020d}_{uuid.uuid4()}.{queue}.msg"
-        folder = Path(self.data_folder_out)
-        # kombu takes everything after the first dot as the queue, so the name aside belongs to none
-        aside = folder / f"{name}.aside"
-        try:
-            with aside.open("wb") as file:
-                file.write(str_to_bytes(dumps(payload)))
-                file.flush()
-                os.fsync(file.fileno())
-            aside.rename(folder / name)
-        except OSError as error:
-            aside.unlink(missing_ok=True)
-            raise ChannelError(f"Cannot add a message to the embedded broker in {folder}: {error}") from error
+        # kombu takes everything after the first dot as the queue
+        _write_whole(Path(self.data_folder_out) / f"{time_ns():020d}_{uuid.uuid4()}.{queue}.msg", payload)
+
+    def _queue_bind(self, exchange: str, routing_key: str, pattern: str, queue: str) -> None:
+        binding = filesystem.exchange_queue_t(routing_key or "", pattern or "", queue or "")
+        with (self.control_folder / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            table = self.get_table(exchange)
+            if binding not in table:
+                _write_whole(self._exchange_file(exchange), [binding, *table])
 
     def _get(self, queue: str, timeout: float | None = None) -> dict[str, Any]:
         for message in sorted(Path(self.data_folder_in).glob(f"*.{queue}.msg")):
@@ -58,6 +56,20 @@ class Channel(filesystem.Channel):
             taken.unlink()
             return dict(loads(payload))
         raise Empty
+
+
+def _write_whole(path: Path, data: Any) -> None:
+    """Write JSON so that a reader finds all of it or no file, even if this process or the machine dies."""
+    aside = path.with_name(f"{path.name}.aside")
+    try:
+        with aside.open("wb") as file:
+            file.write(str_to_bytes(dumps(data)))
+            file.flush()
+            os.fsync(file.fileno())
+        aside.rename(path)
+    except OSError as error:
+        aside.unlink(missing_ok=True)
+        raise ChannelError(f"Cannot write to the embedded broker in {path.parent}: {error}") from error
 
 
 class Transport(filesystem.Transport):
@@ -74,6 +86,8 @@ def make_celery(broker_url: str) -> Celery:
         broker_url=broker_url,
         broker_connection_retry_on_startup=True,
         task_ignore_result=True,
+        task_serializer="json",
+        accept_content=["json"],
         # a queue for each kind of job, served in turn: a short merge does not wait behind hundreds of shards
         task_queues=[Queue(kind.value) for kind in JobKind],
         worker_prefetch_multiplier=1,

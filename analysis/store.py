@@ -44,19 +44,24 @@ class Artifact:
     meta: dict[str, Any]
     files: dict[str, dict[str, Any]]
 
+    @property
+    def name(self) -> str:
+        """For sentences: the folder's name, a hash cut short."""
+        return self.path.name if len(self.path.name) < 64 else f"{self.path.name[:8]}…"
+
     def verify(self, *names: str) -> None:
         """Compare the files of these names, or all, with their checksums; raise `StoreError` at one that differs."""
         for name in names or self.files:
-            with readable_errors(f"Verifying {self.path.name}"):
+            with readable_errors(f"Verifying {self.name}"):
                 expected, found = self.files[name]["sha256"], file_sha256(self.path / name)
             if found != expected:
                 raise StoreError(
-                    f"Verifying {self.path.name}: expected {name} with sha256 {expected[:12]}…, got {found[:12]}…."
+                    f"Verifying {self.name}: expected {name} with sha256 {expected[:12]}…, got {found[:12]}…."
                 )
 
     def modified_ns(self, name: str) -> int:
         """When one of the files was last written, in nanoseconds; a cheap sign that it was touched."""
-        with readable_errors(f"Looking at {name} in {self.path.name}"):
+        with readable_errors(f"Looking at {name} in {self.name}"):
             return (self.path / name).stat().st_mtime_ns
 
     def read(self, array: str, index: Any = ..., *, file: str = "arrays") -> np.ndarray:
@@ -65,7 +70,7 @@ class Artifact:
         `file` is the name of the safetensors file without its ending.
         """
         with (
-            readable_errors(f"Reading {array} of {file} in {self.path.name}"),
+            readable_errors(f"Reading {array} of {file} in {self.name}"),
             safe_open(self.path / f"{file}.safetensors", framework="numpy") as arrays,
         ):
             return np.asarray(arrays.get_slice(array)[index])
@@ -73,7 +78,7 @@ class Artifact:
     def names(self, *, file: str = "arrays") -> list[str]:
         """The arrays in one of the artifact's safetensors files."""
         with (
-            readable_errors(f"Listing {file} in {self.path.name}"),
+            readable_errors(f"Listing {file} in {self.name}"),
             safe_open(self.path / f"{file}.safetensors", framework="numpy") as arrays,
         ):
             return sorted(arrays.keys())

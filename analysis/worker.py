@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import logging
 import os
+import warnings
 from pathlib import Path
 
+from celery.platforms import SecurityWarning
 from transformers.utils.logging import disable_progress_bar
 
 from analysis.anatomy import AnatomyError
@@ -24,6 +26,8 @@ from analysis.survey import SurveyError, measure_shard, merge_survey, remove_par
 logger = logging.getLogger(__name__)
 logging.getLogger("analysis").setLevel(logging.INFO)  # our own progress, whatever Celery's level
 disable_progress_bar()
+# Celery warns who works as root of pickled messages; ours are JSON with an id, and nothing is unpickled.
+warnings.filterwarnings("ignore", category=SecurityWarning)
 
 app = make_celery(os.environ["LOUPE_BROKER_URL"])
 site = Site(os.environ["LOUPE_SITE_URL"], secret=os.environ["LOUPE_WORKER_SECRET"])

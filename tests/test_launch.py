@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import socket
@@ -55,8 +56,18 @@ def test_a_data_folder_that_is_a_file_is_refused(tmp_path: Path, monkeypatch: py
     file.touch()
     monkeypatch.setenv("PORT", str(free_port()))
     monkeypatch.setenv("LOUPE_DATA", str(file))
-    with pytest.raises(LaunchError, match=f"Using {file} as data folder: File exists"):
+    with pytest.raises(LaunchError, match=f"Using {file} as data folder: expected a folder, got a file"):
         prepare_environment()
+
+
+def test_a_second_loupe_on_the_same_data_folder_is_refused(tmp_path: Path) -> None:
+    with (tmp_path / "running.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        result = launch(PORT=str(free_port()), LOUPE_DATA=str(tmp_path))
+    assert result.returncode == 1
+    assert result.stderr.endswith(
+        f"Using {tmp_path} as data folder: another Loupe is running on it; end that one first.\n"
+    )
 
 
 def test_no_network_at_the_first_start_is_one_sentence_and_a_later_start_goes_on(tmp_path: Path) -> None:

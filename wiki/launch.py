@@ -7,6 +7,7 @@ sweeper until Ctrl-C, which ends all three.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import secrets
@@ -38,6 +39,7 @@ class LaunchError(Exception):
 def main() -> int:
     try:
         environment = prepare_environment()
+        lock_data_folder(Path(environment["LOUPE_DATA"]))
         prepare_site(environment)
     except LaunchError as error:
         print(f"Loupe did not start. {error}", file=sys.stderr)
@@ -52,6 +54,8 @@ def prepare_environment() -> dict[str, str]:
     """The environment of all three processes: the caller's, with what it does not set."""
     port = free_port(os.environ.get("PORT", "8000"))
     data = Path(os.environ.get("LOUPE_DATA") or ROOT / ".loupe").resolve()
+    if data.exists() and not data.is_dir():
+        raise LaunchError(f"Using {data} as data folder: expected a folder, got a file.")
     with explained(f"Using {data} as data folder"):
         data.mkdir(parents=True, exist_ok=True)
         own_secrets = stored_secrets(data / "secrets.json")
@@ -66,6 +70,17 @@ def prepare_environment() -> dict[str, str]:
     }
     given = {name: value for name, value in os.environ.items() if value}  # a variable that is empty is not set
     return defaults | given | {"PORT": str(port), "LOUPE_DATA": str(data)}
+
+
+def lock_data_folder(data: Path) -> None:
+    """Hold the data folder until this process ends: two Loupes on one folder would measure everything twice."""
+    descriptor = os.open(data / "running.lock", os.O_CREAT | os.O_RDWR, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise LaunchError(
+            f"Using {data} as data folder: another Loupe is running on it; end that one first."
+        ) from error
 
 
 def free_port(text: str) -> int:

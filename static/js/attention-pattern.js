@@ -47,6 +47,7 @@ class AttentionPattern extends HTMLElement {
 
     disconnectedCallback() {
         this.scheme?.removeEventListener("change", this.redraw);
+        document.removeEventListener("keydown", this.unlockOnEscape);
     }
 
     listen() {
@@ -59,7 +60,7 @@ class AttentionPattern extends HTMLElement {
             token.addEventListener("click", (event) => {
                 if (event.ctrlKey || event.metaKey || event.shiftKey) return;
                 event.preventDefault();
-                this.lock(position);
+                this.lock(position === this.locked ? null : position);
             });
         });
         this.canvas.addEventListener("pointermove", (event) => this.preview(this.rowUnder(event)));
@@ -68,6 +69,11 @@ class AttentionPattern extends HTMLElement {
             area.addEventListener("pointerleave", () => this.rest());
         }
         this.addEventListener("keydown", (event) => this.onKey(event));
+        this.unlockOnEscape = (event) => {
+            const typing = event.target.closest("input, textarea, select, [contenteditable]");
+            if (event.key === "Escape" && !typing) this.lock(null);
+        };
+        document.addEventListener("keydown", this.unlockOnEscape);
         this.redraw = () => {
             this.drawMatrix();
             this.show(this.shown);
@@ -78,17 +84,18 @@ class AttentionPattern extends HTMLElement {
 
     onKey(event) {
         if (event.ctrlKey || event.metaKey || event.altKey) return;
-        const step = { ArrowLeft: -1, ArrowUp: -1, ArrowRight: 1, ArrowDown: 1 }[event.key];
-        if (step && event.target.classList.contains("token")) {
+        const last = this.tokens.length - 1;
+        const steps = { ArrowLeft: -1, ArrowUp: -1, ArrowRight: 1, ArrowDown: 1, Home: -last, End: last };
+        if (steps[event.key] && event.target.classList.contains("token")) {
             event.preventDefault();
-            this.tokens[Math.min(this.tokens.length - 1, Math.max(0, this.shown + step))].focus();
-        } else if (event.key === "Escape") {
-            this.lock(null);
+            this.tokens[Math.min(last, Math.max(0, this.shown + steps[event.key]))].focus();
         }
     }
 
     preview(query) {
-        if (query !== this.shown) this.show(query);
+        if (query === this.shown) return;
+        this.show(query);
+        this.sayState();
     }
 
     /** Say the shown query to who cannot see it, only when it was chosen by keyboard or locked. */
@@ -108,6 +115,7 @@ class AttentionPattern extends HTMLElement {
     rest() {
         const focused = this.tokens.indexOf(document.activeElement);
         this.show(this.locked ?? (focused >= 0 ? focused : this.first));
+        this.sayState();
     }
 
     lock(position) {
@@ -121,7 +129,6 @@ class AttentionPattern extends HTMLElement {
         this.writeQuery(toggle);
         sink.href = toggle;
         this.rest();
-        this.sayState();
         this.announce();
     }
 
@@ -133,6 +140,11 @@ class AttentionPattern extends HTMLElement {
     sayState() {
         if (this.locked === null) {
             this.part("state").textContent = "Nothing is locked. Choose any token to lock it.";
+            return;
+        }
+        if (this.shown !== this.locked) {
+            const locked = tokenName(this.tokens[this.locked]);
+            this.part("state").textContent = `Previewing; “${locked}”, position ${this.locked}, stays locked.`;
             return;
         }
         const unlock = document.createElement("a");

@@ -156,6 +156,48 @@ def test_numbers_appear_by_themselves_when_a_survey_finishes(
     expect(page.locator("#progress")).to_have_count(0)
 
 
+def test_a_page_in_use_is_not_loaded_anew_but_offers_the_new_figures(
+    page: Page, live_server: LiveServer, transactional_db: None
+) -> None:
+    model = build_model()
+    survey = build_survey(model, "sotu")
+    page.goto(f"{live_server.url}/m/tiny/L1H2/")
+    page.locator("#jump").fill("L2")
+    finish(survey, metrics=random_metrics(model, DatasetKind.NATURAL, seed=0))
+    page.get_by_text("New figures have landed: show them").wait_for(timeout=10_000)
+    expect(page.locator("#jump")).to_have_value("L2")
+    page.get_by_text("New figures have landed: show them").click()
+    expect(page.locator(".metric .value")).to_have_count(5)
+
+
+def test_escape_unlocks_from_anywhere_and_a_second_click_too(
+    page: Page, live_server: LiveServer, model: LanguageModel
+) -> None:
+    open_head(page, live_server, "?text=bundled-texts.0&q=5")
+    page.keyboard.press("Escape")
+    assert "q=" not in page.url
+    page.locator(".token").nth(4).click()
+    assert "q=4" in page.url
+    page.locator(".token").nth(4).click()
+    assert "q=" not in page.url
+    page.keyboard.press("End")
+    expect(page.locator(".query")).to_contain_text("position 8")
+    page.keyboard.press("Home")
+    expect(page.locator(".query")).to_contain_text("position 0")
+
+
+def test_what_is_shown_is_announced_and_never_called_locked_while_another_is_previewed(
+    page: Page, live_server: LiveServer, model: LanguageModel
+) -> None:
+    open_head(page, live_server, "?text=bundled-texts.0&q=5")
+    page.locator(".token").nth(2).hover()
+    expect(page.locator("[data-part=state]")).to_contain_text("Previewing")
+    page.mouse.move(0, 0)
+    expect(page.locator("[data-part=state]")).to_contain_text("Locked:")
+    page.locator(".token").nth(3).focus()
+    expect(page.locator("[data-part=announcement]")).to_contain_text("position 3, attends to")
+
+
 @pytest.mark.parametrize("width", [390, 1440])
 def test_no_page_scrolls_sideways(page: Page, live_server: LiveServer, model: LanguageModel, width: int) -> None:
     page.set_viewport_size({"width": width, "height": 900})

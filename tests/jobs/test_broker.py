@@ -6,6 +6,7 @@ import errno
 import json
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import quote
 
@@ -38,6 +39,15 @@ def test_messages_of_several_processes_are_read_whole_while_they_are_written(tmp
             if message is not None:
                 seen.append(json.loads(message.body)[0][0])
     assert sorted(seen) == list(range(300))
+
+
+def test_processes_that_start_at_once_in_an_empty_folder_do_not_trip_over_each_other(tmp_path: Path) -> None:
+    for n in range(20):
+        url = f"loupe-filesystem://{tmp_path}/{n}"
+        with ThreadPoolExecutor(8) as pool:
+            sent = [pool.submit(make_celery(url).send_task, "loupe.do_job", queue="survey-shard") for _ in range(8)]
+        assert [future.exception() for future in sent] == [None] * 8
+        assert len(list((tmp_path / str(n) / "queue").glob("*.msg"))) == 8
 
 
 READER = """
@@ -73,7 +83,7 @@ def test_a_disk_that_refuses_is_an_error_and_leaves_nothing_aside(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("os.fsync", refuse)
-    with pytest.raises(OperationalError, match=r"Cannot add a message to the embedded broker in .*No space left"):
+    with pytest.raises(OperationalError, match=r"Cannot write to the embedded broker in .*No space left"):
         app.send_task("loupe.do_job", args=[1], queue="survey-shard", retry=False)
     assert list((tmp_path / "broker" / "queue").iterdir()) == []
 

@@ -223,6 +223,27 @@ def test_progress_is_said_in_numbers_and_words(survey: Survey, model: LanguageMo
     )
 
 
+def test_rows_that_a_lost_worker_read_do_not_count(survey: Survey) -> None:
+    job = survey.jobs.first()
+    claim = jobs.claim_job(job.pk)
+    assert claim is not None
+    jobs.renew_job(job.pk, claim.token, rows_done=1)
+    assert progress_of(survey).rows_done == 1
+    lose_worker(job)
+    assert progress_of(survey).rows_done == 0
+
+
+def test_nobody_is_called_silent_just_after_asking_again(
+    survey: Survey, model: LanguageModel, small_spec: SurveySpec
+) -> None:
+    past = timezone.now() - timedelta(hours=1)
+    Survey.objects.update(asked_at=past)
+    Job.objects.update(renewed_at=past, dispatched_at=past)
+    survey.refresh_from_db()
+    assert "no measuring worker" in progress_of(survey).sentence
+    assert "no measuring worker" not in progress_of(jobs.ask_for_survey(model, small_spec, pin=True)).sentence
+
+
 def test_a_worker_that_is_gone_is_said(survey: Survey) -> None:
     claim = jobs.claim_job(survey.jobs.first().pk)
     assert claim is not None

@@ -64,7 +64,12 @@ def finish(
     meta = {
         "metrics": list(metrics),
         "pattern_rows": texts or [],
-        "provenance": {"device": ["cpu"], "tokens": 72, "source": "made for tests"},
+        "provenance": {
+            "device": ["cpu"],
+            "tokens": 72,
+            "queries": dict.fromkeys(metrics, 1000),
+            "source": "made for tests",
+        },
     }
     path = survey_path(survey.hash)
     with publish(path, meta=meta) as folder:

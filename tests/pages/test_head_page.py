@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from django.test import Client
 
-from analysis.schema import HEAD_METRICS, Component
+from analysis.schema import HEAD_METRICS, Component, DatasetKind
 from wiki.components.models import LanguageModel
 from wiki.experiments.models import Survey
 from wiki.experiments.results import open_survey
 
-from .building import build_measured_model
+from .building import WORDS, build_measured_model, build_model, build_survey, finish, random_metrics, random_pattern
 
 
 def page(client: Client, path: str) -> str:
@@ -27,7 +27,10 @@ def survey_of(dataset: str) -> Survey:
 
 def test_data_has_every_metric_with_its_rank_in_table_order(client: Client, model: LanguageModel) -> None:
     data = json.loads(client.get("/m/tiny/L1H2.json").content)
-    assert list(data) == ["component", "metrics", "absent", "provenance"]
+    assert list(data) == ["component", "kv_head", "metrics", "absent", "patterns", "provenance"]
+    assert data["kv_head"] == 1
+    assert [text["text"] for text in data["patterns"]] == ["bundled-texts.0", "repeated-random.0"]
+    assert len(client.get(data["patterns"][0]["bytes"]).content) == len(data["patterns"][0]["tokens"]) ** 2
     assert data["component"] == "L1H2"
     assert data["absent"] == {}
     assert list(data["metrics"]) == [metric.key for metric in HEAD_METRICS]
@@ -40,6 +43,7 @@ def test_data_has_every_metric_with_its_rank_in_table_order(client: Client, mode
             "rank": rank,
             "of": 12,
             "dataset": dataset,
+            "queries": open_survey(survey_of(dataset)).queries[metric.key],
             "label": metric.label,
             "unit": metric.unit,
         }
@@ -94,11 +98,57 @@ def test_line_breaks_are_shown_as_a_sign(client: Client, model: LanguageModel) -
     assert ">↵</a>" in page(client, "/m/tiny/L1H2/?text=bundled-texts.0")
 
 
-@pytest.mark.parametrize("query", ["q=99", "q=-1", "q=x", "q=", "q=²", "text=nonsense", "sink=maybe"])
-def test_an_impossible_view_is_the_plain_one(client: Client, model: LanguageModel, query: str) -> None:
+@pytest.mark.parametrize(
+    ("query", "missing"),
+    [
+        ("q=99", "position “99” of this text"),
+        ("q=-1", "position “-1” of this text"),
+        ("q=²", "position “²” of this text"),
+        ("text=nonsense&q=3", "the text “nonsense”"),
+        ("q=", ""),
+        ("sink=maybe", ""),
+    ],
+)
+def test_an_impossible_view_is_the_plain_one_and_says_so(
+    client: Client, model: LanguageModel, query: str, missing: str
+) -> None:
     content = page(client, f"/m/tiny/L1H2/?{query}")
     assert "Locked:" not in content
     assert "Shown first because" in content
+    said = f"The link names {missing}, which is not here" if missing else "The link names"
+    assert (said in content) == bool(missing)
+
+
+def test_the_first_text_is_of_the_kind_on_which_the_head_stands_out(client: Client, db: None) -> None:
+    model = build_model()
+    finish(
+        build_survey(model, "bundled-texts", pattern_rows=1),
+        metrics={},
+        patterns=[random_pattern(model, 9, seed=0)],
+        texts=[{"title": "T", "tokens": list(WORDS)}],
+    )
+    values = np.zeros((model.n_layers, model.n_heads))
+    values[1, 2] = 0.9
+    repeated = ["<bos>", *(f" w{i % 4}" for i in range(8))]
+    finish(
+        build_survey(model, "repeated-random", pattern_rows=1),
+        metrics={"induction_repeated": values},
+        patterns=[random_pattern(model, 9, seed=1)],
+        texts=[{"title": "R", "tokens": repeated}],
+    )
+    assert 'href="?text=repeated-random.0#attends" aria-current="true"' in page(client, "/m/tiny/L1H2/")
+    assert 'href="?text=bundled-texts.0#attends" aria-current="true"' in page(client, "/m/tiny/L1H3/")
+    assert "Most unusual of the 1 metric measured so far: <strong>induction" in page(client, "/m/tiny/L1H2/")
+
+
+def test_a_head_that_rests_on_the_first_token_says_so(client: Client, db: None) -> None:
+    model = build_model()
+    values = random_metrics(model, DatasetKind.NATURAL, seed=0)
+    values["first_token"][:] = 0.2
+    values["first_token"][1, 2] = 0.9
+    finish(build_survey(model, "sotu"), metrics=values)
+    assert "gets 90.0 % of its attention on sotu" in page(client, "/m/tiny/L1H2/")
+    assert "At rest" not in page(client, "/m/tiny/L1H3/")
 
 
 def test_hiding_the_first_token_keeps_weights_and_says_so(client: Client, model: LanguageModel) -> None:

@@ -10,7 +10,7 @@ METRIC = HEAD_METRICS[0]
 
 
 def extremes_of(values: np.ndarray, head: int) -> list[Extreme]:
-    measured = MeasuredMetric(METRIC, "repeated-random", values)
+    measured = MeasuredMetric(METRIC, "repeated-random", values, queries=1)
     value = measured.of_head(Component(0, head=head))
     assert value
     return extremes({METRIC.key: value}, {METRIC.key: measured})
@@ -39,7 +39,7 @@ def test_the_lowest_of_many_near_the_median_is_no_extreme() -> None:
 def test_what_is_farthest_from_the_median_is_named_first() -> None:
     first, second = HEAD_METRICS[:2]
     values = {first: np.linspace(0, 1, 100)[None], second: np.array([[*np.linspace(0, 0.1, 99), 1.0]])}
-    measured = {metric.key: MeasuredMetric(metric, "d", array) for metric, array in values.items()}
+    measured = {metric.key: MeasuredMetric(metric, "d", array, queries=1) for metric, array in values.items()}
     head = {key: value for key, m in measured.items() if (value := m.of_head(Component(0, head=99)))}
     assert [e.value.metric for e in extremes(head, measured)] == [second, first]
 

@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import timedelta
 
 import numpy as np
 from django.test import Client
+from django.utils import timezone
 
 from analysis.schema import HEAD_METRICS, DatasetKind
 from wiki.components.models import LanguageModel
@@ -30,7 +32,10 @@ def test_unfinished_survey_leaves_its_metrics_absent_with_its_progress(client: C
         metrics=random_metrics(model, DatasetKind.REPEATED, seed=0),
     )
     sotu = build_survey(model, "sotu")
-    Job.objects.create(survey=sotu, kind="survey-shard", shard=0, state=Job.State.RUNNING, rows_done=3)
+    soon = timezone.now() + timedelta(seconds=30)
+    Job.objects.create(
+        survey=sotu, kind="survey-shard", shard=0, state=Job.State.RUNNING, rows_done=3, lease_until=soon
+    )
     data = data_of(client)
     assert list(data["metrics"]) == ["induction_repeated"]
     assert list(data["absent"]) == KEYS[1:]
@@ -50,7 +55,7 @@ def test_model_without_any_survey_says_so(client: Client, db: None) -> None:
     for path in ("/m/tiny/", "/m/tiny/L1/", "/m/tiny/L1H2/"):
         content = client.get(path).content.decode()
         assert "no survey of" in content
-    assert "Nothing has been measured of this head yet." in client.get("/m/tiny/L1H2/").content.decode()
+    assert "No metric of this head has been measured yet." in client.get("/m/tiny/L1H2/").content.decode()
 
 
 def test_damaged_artifact_is_said_and_the_rest_of_the_page_stands(client: Client, model: LanguageModel) -> None:
@@ -108,17 +113,18 @@ def test_natural_metrics_never_come_from_the_bundled_texts(client: Client, db: N
     assert data_of(client)["metrics"] == {}
 
 
-def test_progress_asks_for_a_reload_when_a_survey_has_finished(client: Client, db: None) -> None:
+def test_progress_says_when_new_figures_have_landed(client: Client, db: None) -> None:
     model = build_model()
     first, second = build_survey(model, "repeated-random"), build_survey(model, "sotu")
-    assert "HX-Refresh" not in client.get("/m/tiny/progress/?seen=0").headers
+    assert "HX-Trigger" not in client.get("/m/tiny/progress/?seen=0").headers
     finish(first, metrics=random_metrics(model, DatasetKind.REPEATED, seed=0))
-    assert client.get("/m/tiny/progress/?seen=0").headers["HX-Refresh"] == "true"
-    assert "HX-Refresh" not in client.get("/m/tiny/progress/?seen=1").headers
+    assert client.get("/m/tiny/progress/?seen=0").headers["HX-Trigger"] == "landed"
+    assert "HX-Trigger" not in client.get("/m/tiny/progress/?seen=1").headers
     finish(second, metrics=random_metrics(model, DatasetKind.NATURAL, seed=0))
     response = client.get("/m/tiny/progress/")
-    assert response.headers["HX-Refresh"] == "true"
+    assert response.headers["HX-Trigger"] == "landed"
     assert b"hx-get" not in response.content
+    assert b"New figures have landed" in response.content
 
 
 def test_page_stops_asking_when_what_is_left_has_failed(client: Client, db: None) -> None:

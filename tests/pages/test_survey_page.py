@@ -65,9 +65,9 @@ def test_the_page_of_an_unfinished_survey_asks_how_far_it_is_until_it_is_finishe
     assert f'hx-get="{url}"' in client.get(f"/s/{survey.hash}/").content.decode()
     response = client.get(url)
     assert f'hx-get="{url}"' in response.content.decode()
-    assert "HX-Refresh" not in response.headers
+    assert "HX-Trigger" not in response.headers
     Survey.objects.update(finished_at=timezone.now())
     response = client.get(url)
     assert "hx-get" not in response.content.decode()
-    assert response.headers["HX-Refresh"] == "true"
+    assert response.headers["HX-Trigger"] == "landed"
     assert "hx-get" not in client.get(f"/s/{survey.hash}/").content.decode()

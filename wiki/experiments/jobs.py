@@ -62,10 +62,12 @@ def ask_for_survey(model: LanguageModel, spec: SurveySpec, *, pin: bool) -> Surv
             Pin.objects.update_or_create(model=model, dataset=spec.dataset, defaults={"survey": survey})
         merge_failed = survey.jobs.filter(kind=JobKind.SURVEY_MERGE.value, state=Job.State.FAILED).exists()
         if merge_failed or (survey.finished_at and not is_readable(survey)):
+            logger.warning("The survey of %s is lost or damaged and is measured anew.", survey.dataset)
             survey.jobs.all().delete()
             survey.finished_at = None
-            survey.save(update_fields=["finished_at"])
         if survey.finished_at is None:
+            survey.asked_at = timezone.now()
+            survey.save(update_fields=["asked_at", "finished_at"])
             Job.objects.bulk_create(
                 [Job(survey=survey, kind=JobKind.SURVEY_SHARD.value, shard=shard) for shard in range(spec.n_shards)],
                 ignore_conflicts=True,

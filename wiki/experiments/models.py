@@ -16,7 +16,7 @@ class Survey(models.Model):
     model = models.ForeignKey(LanguageModel, on_delete=models.PROTECT, related_name="surveys")
     dataset = models.CharField(max_length=100)
     spec = models.JSONField()
-    asked_at = models.DateTimeField(auto_now_add=True)
+    asked_at = models.DateTimeField(default=timezone.now)  # for the last time while it was unfinished
     # NULL until the merged artifact is in the store; written once, by the job that merges.
     finished_at = models.DateTimeField(null=True)
 

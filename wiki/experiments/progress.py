@@ -74,9 +74,12 @@ def _progress(survey: Survey, *, last_sign_of_life: datetime | None) -> Progress
 
 
 def _rows_done(job: Job, spec: SurveySpec) -> int:
-    if job.kind != JobKind.SURVEY_SHARD.value or job.state not in (Job.State.DONE, Job.State.RUNNING):
+    if job.kind != JobKind.SURVEY_SHARD.value:
         return 0
-    return len(spec.shard(job.shard)) if job.state == Job.State.DONE else job.rows_done
+    if job.state == Job.State.DONE:
+        return len(spec.shard(job.shard))
+    held = job.state == Job.State.RUNNING and job.lease_until is not None and job.lease_until > timezone.now()
+    return job.rows_done if held else 0  # what a lost worker read is read again
 
 
 def _last_sign_of_life() -> datetime | None:

@@ -48,6 +48,11 @@ class SurveyResult:
         return self._read(key, file="summary")
 
     @property
+    def queries(self) -> dict[str, int]:
+        """How many query positions each metric is a mean over."""
+        return dict(self.artifact.meta["provenance"]["queries"])
+
+    @property
     def pattern_rows(self) -> tuple[PatternRow, ...]:
         rows = self.artifact.meta["pattern_rows"]
         return tuple(PatternRow(i, row["title"], tuple(row["tokens"])) for i, row in enumerate(rows))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 from urllib.parse import urlencode
 
 import numpy as np
@@ -40,6 +41,19 @@ class Text:
     def key(self) -> str:
         return f"{self.result.spec.dataset}.{self.row.index}"
 
+    @property
+    def kind(self) -> DatasetKind:
+        is_repeated = self.result.spec.dataset == METRIC_DATASETS[DatasetKind.REPEATED]
+        return DatasetKind.REPEATED if is_repeated else DatasetKind.NATURAL
+
+    def to_json(self, component: Component) -> dict[str, Any]:
+        bytes_url = self.bytes_url(component)
+        return {"text": self.key, "title": self.row.title, "tokens": self.row.tokens, "bytes": bytes_url}
+
+    def bytes_url(self, component: Component) -> str:
+        """Where a head's pattern on this text is, as bytes."""
+        return reverse("pattern", args=[self.result.spec.hash, self.row.index, component])
+
 
 @dataclasses.dataclass(frozen=True)
 class Choice:
@@ -48,6 +62,7 @@ class Choice:
     text: Text
     query: int | None
     sink_hidden: bool
+    missing: str = ""  # what the URL names and is not here
 
     def url(self, *, query: int | None, sink_hidden: bool | None = None) -> str:
         """The address of the same view with another query, or with the first token shown or hidden."""
@@ -118,14 +133,19 @@ class AttentionView:
 def texts_of(measurements: Measurements) -> list[Text]:
     """The kept texts of all pinned surveys, natural ones first."""
     texts = [Text(result, row) for result in measurements.results.values() for row in result.pattern_rows]
-    return sorted(texts, key=lambda text: text.result.spec.dataset == METRIC_DATASETS[DatasetKind.REPEATED])
+    return sorted(texts, key=lambda text: text.kind is DatasetKind.REPEATED)
 
 
-def choose(texts: list[Text], *, text: str, query: str, sink: str) -> Choice:
-    """The view that the URL asks for; an unknown text is the first one, an impossible query none."""
-    chosen = next((candidate for candidate in texts if candidate.key == text), texts[0])
-    possible = query in map(str, range(len(chosen.row.tokens)))
-    return Choice(chosen, int(query) if possible else None, sink == "hidden")
+def choose(texts: list[Text], *, text: str, query: str, sink: str, prefer: DatasetKind) -> Choice:
+    """The view that the URL asks for. Without a text it is the first of the preferred kind; a text or query that is
+    not there is said to be missing."""
+    preferred = next((candidate for candidate in texts if candidate.kind is prefer), texts[0])
+    chosen = next((candidate for candidate in texts if candidate.key == text), preferred)
+    if text and chosen.key != text:
+        return Choice(chosen, None, sink == "hidden", missing=f"the text “{text[:80]}”")
+    if query and query not in map(str, range(len(chosen.row.tokens))):
+        return Choice(chosen, None, sink == "hidden", missing=f"position “{query[:80]}” of this text")
+    return Choice(chosen, int(query) if query else None, sink == "hidden")
 
 
 def attention_view(choice: Choice, component: Component) -> AttentionView:
@@ -151,7 +171,7 @@ def attention_view(choice: Choice, component: Component) -> AttentionView:
             f"row = query, column = key. Strongest outside the first token: “{token_name(tokens[best_query])}”, "
             f"position {best_query}, to “{token_name(tokens[best_key + 1])}”, position {best_key + 1}, {strongest}."
         ),
-        bytes_url=reverse("pattern", args=[text.result.spec.hash, text.row.index, component]),
+        bytes_url=text.bytes_url(component),
     )
 
 

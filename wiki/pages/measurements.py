@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import logging
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,8 @@ from wiki.experiments.progress import Progress, progress_of_model
 from wiki.experiments.results import StoreError, SurveyResult, open_survey
 
 from .ranks import ranks_from_bottom, ranks_from_top
+
+logger = logging.getLogger(__name__)
 
 # The dataset whose pinned survey gives a metric its value on pages. Other pinned surveys serve patterns only.
 METRIC_DATASETS = {DatasetKind.NATURAL: "sotu", DatasetKind.REPEATED: "repeated-random"}
@@ -31,6 +34,7 @@ class HeadValue:
     rank_low: int  # from the bottom
     of: int
     dataset: str
+    queries: int  # that the mean is over
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -38,6 +42,7 @@ class HeadValue:
             "rank": self.rank,
             "of": self.of,
             "dataset": self.dataset,
+            "queries": self.queries,
             "label": self.metric.label,
             "unit": self.metric.unit,
         }
@@ -50,6 +55,7 @@ class MeasuredMetric:
     metric: Metric
     dataset: str
     values: np.ndarray
+    queries: int  # that each value is a mean over
 
     @functools.cached_property
     def ranks(self) -> np.ndarray:
@@ -70,7 +76,14 @@ class MeasuredMetric:
         if not np.isfinite(self.values[at]):
             return None
         ranks = int(self.ranks[at]), int(self.ranks_low[at])
-        return HeadValue(self.metric, float(self.values[at]), *ranks, of=self.finite.size, dataset=self.dataset)
+        return HeadValue(
+            self.metric,
+            float(self.values[at]),
+            *ranks,
+            of=self.finite.size,
+            dataset=self.dataset,
+            queries=self.queries,
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -142,11 +155,16 @@ def _why_unfinished(progress: Progress) -> str:
     return f"not measured yet: {reason}"
 
 
+def _why_unreadable(dataset: str, error: StoreError) -> str:
+    logger.error("survey of %s: %s", dataset, error)
+    return f"the survey of {dataset} is lost or damaged and is measured anew at the next start of Loupe. {error}"
+
+
 def _open_into(results: dict[str, SurveyResult], unread: dict[str, str], survey: Survey) -> None:
     try:
         results[survey.dataset] = open_survey(survey)
     except StoreError as error:
-        unread[survey.dataset] = str(error)
+        unread[survey.dataset] = _why_unreadable(survey.dataset, error)
 
 
 def _read_metrics(
@@ -161,7 +179,9 @@ def _read_metrics(
             absent[metric.key] = f"not measured: the pinned survey of {dataset} did not ask for it."
         else:
             try:
-                metrics[metric.key] = MeasuredMetric(metric, dataset, results[dataset].metric(metric.key))
+                result = results[dataset]
+                values, queries = result.metric(metric.key), result.queries[metric.key]
+                metrics[metric.key] = MeasuredMetric(metric, dataset, values, queries)
             except StoreError as error:
-                absent[metric.key] = str(error)
+                absent[metric.key] = _why_unreadable(dataset, error)
     return metrics, absent

@@ -1,11 +1,14 @@
-"""Answers that are data."""
+"""Answers that are data or fragments."""
 
 from __future__ import annotations
 
 import math
 from typing import Any
 
-from django.http import JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+
+from wiki.experiments.progress import Progress
 
 
 def data_response(data: dict[str, Any]) -> JsonResponse:
@@ -19,3 +22,13 @@ def _finite(data: Any) -> Any:
     if isinstance(data, list | tuple):
         return [_finite(value) for value in data]
     return None if isinstance(data, float) and not math.isfinite(data) else data
+
+
+def progress_response(request: HttpRequest, items: list[Progress], *, poll_url: str, landed: bool) -> HttpResponse:
+    """The progress fragment; where new numbers have landed it says so and wakes `survey-progress.js`."""
+    context = {"items": items, "poll_url": poll_url, "landed": landed}
+    response = render(request, "pages/_progress.html", context)
+    if landed:
+        response["HX-Trigger"] = "landed"
+    response["Cache-Control"] = "no-store"
+    return response

@@ -9,7 +9,7 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
-from analysis.schema import Component
+from analysis.schema import Component, DatasetKind
 from wiki.experiments.results import StoreError
 
 from ..addresses import get_model, kv_siblings, neighbours, require_component
@@ -17,9 +17,12 @@ from ..attention import attention_view, choose, texts_of
 from ..figures import cards_of
 from ..footer import provenance_of
 from ..lead import extremes
-from ..measurements import Measurements, measurements_of
+from ..measurements import HeadValue, Measurements, measurements_of
 from ..numbers import percent
 from ..responses import data_response
+
+# A head whose first token gets more than this share of its attention is said to rest there.
+MOSTLY = 0.5
 
 
 @require_safe
@@ -40,23 +43,33 @@ def head_page(request: HttpRequest, slug: str, component: Component) -> HttpResp
         "kv_siblings": kv_siblings(model, component),
         "measurements": measurements,
         "values": values,
+        "absent": absent,
         "extremes": extremes(values, measurements.metrics),
         "cards": cards_of(measurements, values, absent),
         "first_token_share": percent(values["first_token"].value) if "first_token" in values else None,
+        "rests": "first_token" in values and values["first_token"].value > MOSTLY,
         "provenance": provenance_of(measurements),
         "json_url": reverse("head-json", args=[model.slug, component]),
-        **_viewer_context(request, measurements, component),
+        **_viewer_context(request, measurements, component, prefer=_telling_kind(values, measurements)),
     }
     return render(request, "pages/head.html", context)
 
 
-def _viewer_context(request: HttpRequest, measurements: Measurements, component: Component) -> dict[str, Any]:
+def _telling_kind(values: dict[str, HeadValue], measurements: Measurements) -> DatasetKind:
+    """The kind of text on which the head did what it stands out for."""
+    found = extremes(values, measurements.metrics)
+    return found[0].value.metric.dataset_kind if found else DatasetKind.NATURAL
+
+
+def _viewer_context(
+    request: HttpRequest, measurements: Measurements, component: Component, *, prefer: DatasetKind
+) -> dict[str, Any]:
     """The texts to choose from and the chosen view; instead of a view, the reason why there is none."""
     texts = texts_of(measurements)
     if not texts:
         return {"texts": [], "view": None}
     asked = {name: request.GET.get(name, "") for name in ("text", "sink")}
-    choice = choose(texts, **asked, query=request.GET.get("q", ""))
+    choice = choose(texts, **asked, query=request.GET.get("q", ""), prefer=prefer)
     try:
         return {"texts": texts, "choice": choice, "view": attention_view(choice, component)}
     except StoreError as error:
@@ -72,8 +85,10 @@ def head_json(request: HttpRequest, slug: str, component: Component) -> JsonResp
     return data_response(
         {
             "component": str(component),
+            "kv_head": model.kv_head(component),
             "metrics": {key: value.to_json() for key, value in values.items()},
             "absent": absent,
+            "patterns": [text.to_json(component) for text in texts_of(measurements)],
             "provenance": {
                 "model": {"slug": model.slug, "hash": model.hash},
                 "surveys": measurements.surveys_json(),

@@ -17,7 +17,7 @@ from ..addresses import get_model
 from ..figures import map_of, top_heads
 from ..footer import provenance_of
 from ..measurements import Measurements, measurements_of
-from ..responses import data_response
+from ..responses import data_response, progress_response
 
 TOP = 5
 
@@ -92,12 +92,9 @@ def model_json(request: HttpRequest, slug: str) -> JsonResponse:
 def model_progress(request: HttpRequest, slug: str) -> HttpResponse:
     model = get_model(slug)
     measurements = measurements_of(model)
-    context = {"items": measurements.progress, "poll_url": measurements.poll_url}
-    response = render(request, "pages/_progress.html", context)
-    if not measurements.pending or request.GET.get("seen", "") not in ("", str(measurements.n_finished)):
-        response["HX-Refresh"] = "true"  # the page has numbers to show that it did not have when it was rendered
-    response["Cache-Control"] = "no-store"
-    return response
+    # whether there are numbers to show that were not there when the page was rendered
+    landed = not measurements.pending or request.GET.get("seen", "") not in ("", str(measurements.n_finished))
+    return progress_response(request, measurements.progress, poll_url=measurements.poll_url, landed=landed)
 
 
 @require_safe

@@ -16,7 +16,7 @@ from wiki.experiments.results import StoreError, SurveyResult, open_survey
 
 from ..addresses import require_component
 from ..errors import NotFound
-from ..responses import data_response
+from ..responses import data_response, progress_response
 
 
 def _get_survey(survey_hash: str) -> Survey:
@@ -38,7 +38,9 @@ def _read(survey: Survey) -> tuple[SurveyResult | None, str]:
 
 def _facts(provenance: dict[str, Any]) -> list[tuple[str, str]]:
     return [
-        (name.replace("_", " "), ", ".join(map(str, value)) if isinstance(value, list) else str(value))
+        (name.replace("_", " "), ", ".join(f"{key} {number:,}" for key, number in value.items()))
+        if isinstance(value, dict)
+        else (name.replace("_", " "), ", ".join(map(str, value)) if isinstance(value, list) else str(value))
         for name, value in provenance.items()
     ]
 
@@ -70,11 +72,7 @@ def _progress_context(survey: Survey) -> dict[str, Any]:
 @require_safe
 def survey_progress(request: HttpRequest, survey_hash: str) -> HttpResponse:
     context = _progress_context(_get_survey(survey_hash))
-    response = render(request, "pages/_progress.html", context)
-    if not context["poll_url"]:
-        response["HX-Refresh"] = "true"  # the page was rendered while the survey was still under way
-    response["Cache-Control"] = "no-store"
-    return response
+    return progress_response(request, **context, landed=not context["poll_url"])
 
 
 @require_safe
