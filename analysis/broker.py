@@ -1,8 +1,8 @@
 """The Celery app that carries job ids from the site to measuring workers, and the embedded broker. No torch.
 
-The embedded broker is kombu's filesystem transport, but its messages and tables appear by a rename, and its messages are
-taken by one, inside its own folder. Of the stock one both are seen half-written by readers, and messages pass through
-the system's temporary folder, where a full disk or another file system loses or doubles them.
+The embedded broker is kombu's filesystem transport, but its messages and tables appear by a rename, and its messages
+are taken by one, inside its own folder. Of the stock one both are seen half-written by readers, and messages pass
+through the system's temporary folder, where a full disk or another file system loses or doubles them.
 """
 
 from __future__ import annotations
