@@ -158,7 +158,7 @@ def test_the_pattern_of_the_induction_head_on_repeated_tokens_shows_the_stripe(r
 
 def test_a_token_is_locked_on_the_page_as_it_is_served(run: Run, browser: Browser) -> None:
     with watched_page(browser.new_context()) as page:
-        page.goto(f"{run.url}/m/{SLUG}/L18H6/")
+        page.goto(f"{run.url}/m/{SLUG}/L18H6/?text=bundled-texts.0")
         page.locator("attention-pattern[ready]").wait_for()
         page.locator(".token").nth(18).click()
         assert "q=18" in page.url
