@@ -71,6 +71,14 @@ def test_damaged_artifact_is_said_and_the_rest_of_the_page_stands(client: Client
         assert client.get(path).status_code == 200
 
 
+def test_a_damaged_survey_of_patterns_is_said_where_they_would_be(client: Client, model: LanguageModel) -> None:
+    (survey_path(Survey.objects.get(dataset="bundled-texts").hash) / "manifest.json").unlink()
+    content = client.get("/m/tiny/L1H2/").content.decode()
+    assert "The survey of bundled-texts is lost or damaged and is measured anew at the next start" in content
+    assert "attention-pattern" in content, "the patterns of the other survey stand"
+    assert data_of(client)["absent"] == {}
+
+
 def test_damaged_patterns_are_said_and_the_figures_stand(client: Client, model: LanguageModel) -> None:
     survey = Survey.objects.get(dataset="bundled-texts")
     assert client.get("/m/tiny/L1H2/").status_code == 200  # opened once, damaged while the site runs

@@ -61,3 +61,10 @@ def test_home_lists_the_models(client: Client, model: LanguageModel) -> None:
     content = page(client, "/")
     assert '<a href="/m/tiny/">The tiny model</a>' in content
     assert "3 of 3" in content
+
+
+def test_a_metric_that_is_not_there_is_said_and_not_silently_replaced(client: Client, model: LanguageModel) -> None:
+    content = client.get("/m/tiny/?metric=<nope>").content.decode()
+    assert "The link names the metric “&lt;nope&gt;”, which is not here; this is induction (repeated)." in content
+    assert "The link names" not in client.get("/m/tiny/?metric=self").content.decode()
+    assert "The link names" not in client.get("/m/tiny/").content.decode()

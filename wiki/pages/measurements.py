@@ -12,7 +12,6 @@ from django.urls import reverse
 
 from analysis.schema import HEAD_METRICS, Component, DatasetKind, Metric
 from wiki.components.models import LanguageModel
-from wiki.experiments.models import Survey
 from wiki.experiments.progress import Progress, progress_of_model
 from wiki.experiments.results import StoreError, SurveyResult, open_survey
 
@@ -95,6 +94,7 @@ class Measurements:
     results: dict[str, SurveyResult]  # of finished, readable surveys, by dataset
     metrics: dict[str, MeasuredMetric]  # by key, in the table's order
     absent: dict[str, str]  # why a metric is not in `metrics`, by key
+    damaged: list[str]  # a sentence for each finished survey that cannot be opened
 
     @property
     def pending(self) -> bool:
@@ -142,11 +142,15 @@ def measurements_of(model: LanguageModel) -> Measurements:
     progress = progress_of_model(model)
     results: dict[str, SurveyResult] = {}
     unread = {item.survey.dataset: _why_unfinished(item) for item in progress if not item.finished}
-    for item in progress:
-        if item.finished:
-            _open_into(results, unread, item.survey)
+    damaged = []
+    for survey in (item.survey for item in progress if item.finished):
+        try:
+            results[survey.dataset] = open_survey(survey)
+        except StoreError as error:
+            unread[survey.dataset] = _why_unreadable(survey.dataset, error)
+            damaged.append(unread[survey.dataset])
     metrics, absent = _read_metrics(results, unread)
-    return Measurements(model, progress, results, metrics, absent)
+    return Measurements(model, progress, results, metrics, absent, damaged)
 
 
 def _why_unfinished(progress: Progress) -> str:
@@ -158,13 +162,6 @@ def _why_unfinished(progress: Progress) -> str:
 def _why_unreadable(dataset: str, error: StoreError) -> str:
     logger.error("survey of %s: %s", dataset, error)
     return f"the survey of {dataset} is lost or damaged and is measured anew at the next start of Loupe. {error}"
-
-
-def _open_into(results: dict[str, SurveyResult], unread: dict[str, str], survey: Survey) -> None:
-    try:
-        results[survey.dataset] = open_survey(survey)
-    except StoreError as error:
-        unread[survey.dataset] = _why_unreadable(survey.dataset, error)
 
 
 def _read_metrics(

@@ -20,6 +20,7 @@ from ..measurements import Measurements, measurements_of
 from ..responses import data_response, progress_response
 
 TOP = 5
+METRICS = {metric.key: metric for metric in HEAD_METRICS}
 
 
 @require_safe
@@ -40,7 +41,8 @@ def home(request: HttpRequest) -> HttpResponse:
 def model_page(request: HttpRequest, slug: str) -> HttpResponse:
     model = get_model(slug)
     measurements = measurements_of(model)
-    metric = _chosen_metric(request, measurements)
+    asked = request.GET.get("metric", "")
+    metric = METRICS.get(asked) or _first_metric(measurements)
     measured = measurements.metrics.get(metric.key)
     context = {
         "model": model,
@@ -48,6 +50,7 @@ def model_page(request: HttpRequest, slug: str) -> HttpResponse:
         "measurements": measurements,
         "metrics": HEAD_METRICS,
         "metric": metric,
+        "missing": "" if asked in METRICS else asked,
         "map": map_of(measured) if measured else None,
         "top": top_heads(measured, n=TOP) if measured else [],
         "absent_reason": measurements.absent.get(metric.key),
@@ -58,11 +61,9 @@ def model_page(request: HttpRequest, slug: str) -> HttpResponse:
     return render(request, "pages/model.html", context)
 
 
-def _chosen_metric(request: HttpRequest, measurements: Measurements) -> Metric:
-    """The metric that the URL names, else the first that is measured, else the first of the table."""
-    by_key = {metric.key: metric for metric in HEAD_METRICS}
-    first = next(iter(measurements.metrics), HEAD_METRICS[0].key)
-    return by_key.get(request.GET.get("metric", ""), by_key[first])
+def _first_metric(measurements: Measurements) -> Metric:
+    """The first metric that is measured, else the first of the table."""
+    return METRICS[next(iter(measurements.metrics), HEAD_METRICS[0].key)]
 
 
 @require_safe
