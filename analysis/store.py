@@ -36,6 +36,11 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def survey_path(store: Path, survey_hash: str) -> Path:
+    """Where the artifact of a survey is: the one place of the store that both halves know."""
+    return store / "surveys" / survey_hash
+
+
 @dataclasses.dataclass(frozen=True)
 class Artifact:
     """A complete artifact, opened for reading."""

@@ -18,15 +18,11 @@ from analysis.datasets.table import DATASETS, read_rows
 from analysis.models import load_model, model_path
 from analysis.schema import CODE_VERSION, SurveySpec, head_metrics
 from analysis.statistics.heads import HeadSums, Pattern
-from analysis.store import discard_unless_whole, open_artifact, publish, write_arrays
+from analysis.store import discard_unless_whole, open_artifact, publish, survey_path, write_arrays
 
 
 class SurveyError(Exception):
     """A survey cannot be measured; the message is one sentence."""
-
-
-def survey_path(store: Path, survey_hash: str) -> Path:
-    return store / "surveys" / survey_hash
 
 
 def partial_path(store: Path, spec: SurveySpec, shard: int) -> Path:

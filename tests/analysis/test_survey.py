@@ -13,14 +13,13 @@ from safetensors.numpy import load_file, save_file
 from analysis.datasets.table import prepare_dataset
 from analysis.models import ModelError, model_path
 from analysis.schema import SurveySpec
-from analysis.store import Artifact, StoreError, file_sha256, open_artifact
+from analysis.store import Artifact, StoreError, file_sha256, open_artifact, survey_path
 from analysis.survey import (
     SurveyError,
     measure_shard,
     merge_survey,
     partial_path,
     remove_partials,
-    survey_path,
     token_texts,
 )
 from tests import tiny

@@ -18,8 +18,8 @@ from pytest_django import Settings
 from pytest_django.live_server_helper import LiveServer
 
 from analysis.schema import SurveySpec
-from analysis.store import open_artifact
-from analysis.survey import measure_shard, merge_survey, survey_path
+from analysis.store import open_artifact, survey_path
+from analysis.survey import measure_shard, merge_survey
 from wiki.components.models import LanguageModel
 from wiki.experiments import jobs
 from wiki.experiments.models import Job, Survey

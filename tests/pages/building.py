@@ -12,7 +12,7 @@ from analysis.schema import HEAD_METRICS, DatasetKind, SurveySpec, content_hash
 from analysis.store import publish, write_arrays
 from wiki.components.models import LanguageModel
 from wiki.experiments.models import Pin, Survey
-from wiki.experiments.results import survey_path
+from wiki.experiments.results import artifact_path
 
 WORDS = ("<bos>", "The", " cat", " sat", "\n", " on", " the", " cat", " sat")
 
@@ -71,7 +71,7 @@ def finish(
             "source": "made for tests",
         },
     }
-    path = survey_path(survey.hash)
+    path = artifact_path(survey)
     with publish(path, meta=meta) as folder:
         write_arrays(folder, metrics, file="summary")
         for layer in range(survey.model.n_layers):

@@ -11,7 +11,7 @@ from django.utils import timezone
 from analysis.schema import HEAD_METRICS, DatasetKind
 from wiki.components.models import LanguageModel
 from wiki.experiments.models import Job, Survey
-from wiki.experiments.results import survey_path
+from wiki.experiments.results import artifact_path
 
 from .building import build_model, build_survey, finish, random_metrics
 
@@ -59,7 +59,7 @@ def test_model_without_any_survey_says_so(client: Client, db: None) -> None:
 
 
 def test_damaged_artifact_is_said_and_the_rest_of_the_page_stands(client: Client, model: LanguageModel) -> None:
-    damaged = survey_path(Survey.objects.get(dataset="sotu").hash) / "summary.safetensors"
+    damaged = artifact_path(Survey.objects.get(dataset="sotu")) / "summary.safetensors"
     damaged.write_bytes(damaged.read_bytes()[:-8])
     data = data_of(client)
     assert list(data["metrics"]) == ["induction_repeated"]
@@ -72,7 +72,7 @@ def test_damaged_artifact_is_said_and_the_rest_of_the_page_stands(client: Client
 
 
 def test_a_damaged_survey_of_patterns_is_said_where_they_would_be(client: Client, model: LanguageModel) -> None:
-    (survey_path(Survey.objects.get(dataset="bundled-texts").hash) / "manifest.json").unlink()
+    (artifact_path(Survey.objects.get(dataset="bundled-texts")) / "manifest.json").unlink()
     content = client.get("/m/tiny/L1H2/").content.decode()
     assert "The survey of bundled-texts is lost or damaged and is measured anew at the next start" in content
     assert "attention-pattern" in content, "the patterns of the other survey stand"
@@ -82,7 +82,7 @@ def test_a_damaged_survey_of_patterns_is_said_where_they_would_be(client: Client
 def test_damaged_patterns_are_said_and_the_figures_stand(client: Client, model: LanguageModel) -> None:
     survey = Survey.objects.get(dataset="bundled-texts")
     assert client.get("/m/tiny/L1H2/").status_code == 200  # opened once, damaged while the site runs
-    layer = survey_path(survey.hash) / "layer-1.safetensors"
+    layer = artifact_path(survey) / "layer-1.safetensors"
     layer.write_bytes(b"\0" * layer.stat().st_size)
     content = client.get("/m/tiny/L1H2/").content.decode()
     assert "expected layer-1.safetensors with sha256" in content
@@ -91,7 +91,7 @@ def test_damaged_patterns_are_said_and_the_figures_stand(client: Client, model: 
 
 
 def test_one_changed_bit_is_found_and_never_shown_as_a_number(client: Client, model: LanguageModel) -> None:
-    file = survey_path(Survey.objects.get(dataset="sotu").hash) / "summary.safetensors"
+    file = artifact_path(Survey.objects.get(dataset="sotu")) / "summary.safetensors"
     data = bytearray(file.read_bytes())
     data[-1] ^= 1
     file.write_bytes(data)

@@ -11,15 +11,15 @@ import numpy as np
 from django.conf import settings
 
 from analysis.schema import HEAD_METRICS, Component, Metric, SurveySpec
-from analysis.store import Artifact, StoreError, open_artifact
+from analysis.store import Artifact, StoreError, open_artifact, survey_path
 
 from .models import Survey
 
-__all__ = ["PatternRow", "StoreError", "SurveyResult", "is_readable", "open_survey", "survey_path"]
+__all__ = ["PatternRow", "StoreError", "SurveyResult", "artifact_path", "is_readable", "open_survey"]
 
 
-def survey_path(survey_hash: str) -> Path:
-    return Path(settings.DATA_DIR) / "store" / "surveys" / survey_hash
+def artifact_path(survey: Survey) -> Path:
+    return survey_path(Path(settings.DATA_DIR) / "store", survey.hash)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,7 +86,7 @@ def _verify(artifact_path: Path, name: str, modified_ns: int) -> None:
 def is_readable(survey: Survey) -> bool:
     """Whether the artifact of a finished survey is there and undamaged, as found on disk now."""
     try:
-        open_artifact(survey_path(survey.hash)).verify()
+        open_artifact(artifact_path(survey)).verify()
     except StoreError:
         return False
     return True
@@ -94,4 +94,4 @@ def is_readable(survey: Survey) -> bool:
 
 def open_survey(survey: Survey) -> SurveyResult:
     """The numbers of a finished survey; `StoreError` names what is missing or damaged."""
-    return SurveyResult(_open(survey_path(survey.hash)), survey.parsed_spec)
+    return SurveyResult(_open(artifact_path(survey)), survey.parsed_spec)

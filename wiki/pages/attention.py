@@ -104,7 +104,6 @@ class AttentionView:
     tokens: list[Token]
     keys: list[Key]
     ceiling: float  # the weight that has the darkest shade
-    sink_weight: str
     summary: str
     bytes_url: str
 
@@ -165,7 +164,6 @@ def attention_view(choice: Choice, component: Component) -> AttentionView:
         tokens=[Token(i, visible(token), int(levels[i]), choice.url(query=i)) for i, token in enumerate(tokens)],
         keys=_strongest_keys(weights, tokens),
         ceiling=ceiling,
-        sink_weight=short(float(pattern[query, 0])),
         summary=(
             f"Attention pattern of {component} on “{text.row.title}”, {len(tokens)} by {len(tokens)} tokens, "
             f"row = query, column = key. Strongest outside the first token: “{token_name(tokens[best_query])}”, "

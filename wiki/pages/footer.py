@@ -15,7 +15,7 @@ class DatasetLine:
     dataset: str
     dataset_hash: str
     rows: int
-    tokens: int | None  # None: the artifact does not say
+    tokens: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,11 +37,11 @@ def provenance_of(measurements: Measurements) -> ProvenanceLine:
                 dataset=source["dataset"],
                 dataset_hash=source["dataset_hash"],
                 rows=source["rows"],
-                tokens=source.get("tokens"),
+                tokens=source["tokens"],
             )
             for source in sources
         ],
         dtypes=sorted({source["dtype"] for source in sources}),
-        devices=sorted({device for source in sources for device in source.get("device", [])}),
+        devices=sorted({device for source in sources for device in source["device"]}),
         codes=sorted({source["code"] for source in sources}),
     )

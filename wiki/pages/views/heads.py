@@ -17,7 +17,7 @@ from ..attention import attention_view, choose, texts_of
 from ..figures import cards_of
 from ..footer import provenance_of
 from ..lead import extremes
-from ..measurements import HeadValue, Measurements, measurements_of
+from ..measurements import Measurements, measurements_of
 from ..numbers import percent
 from ..responses import data_response
 
@@ -32,6 +32,9 @@ def head_page(request: HttpRequest, slug: str, component: Component) -> HttpResp
     measurements = measurements_of(model)
     values, absent = measurements.of_head(component)
     previous, following = neighbours(model, component)
+    found = extremes(values, measurements.metrics)
+    # the text shown first is of the kind on which the head does what it stands out for
+    telling = found[0].value.metric.dataset_kind if found else DatasetKind.NATURAL
     context = {
         "model": model,
         "jump_model": model.slug,
@@ -44,21 +47,15 @@ def head_page(request: HttpRequest, slug: str, component: Component) -> HttpResp
         "measurements": measurements,
         "values": values,
         "absent": absent,
-        "extremes": extremes(values, measurements.metrics),
+        "extremes": found,
         "cards": cards_of(measurements, values, absent),
         "first_token_share": percent(values["first_token"].value) if "first_token" in values else None,
         "rests": "first_token" in values and values["first_token"].value > MOSTLY,
         "provenance": provenance_of(measurements),
         "json_url": reverse("head-json", args=[model.slug, component]),
-        **_viewer_context(request, measurements, component, prefer=_telling_kind(values, measurements)),
+        **_viewer_context(request, measurements, component, prefer=telling),
     }
     return render(request, "pages/head.html", context)
-
-
-def _telling_kind(values: dict[str, HeadValue], measurements: Measurements) -> DatasetKind:
-    """The kind of text on which the head did what it stands out for."""
-    found = extremes(values, measurements.metrics)
-    return found[0].value.metric.dataset_kind if found else DatasetKind.NATURAL
 
 
 def _viewer_context(
