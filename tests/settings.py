@@ -3,7 +3,9 @@
 import os
 import tempfile
 
-os.environ.setdefault("LOUPE_DATA", tempfile.mkdtemp(prefix="loupe-tests-"))
+# Never the data folder of who runs the tests; removed when they end.
+_folder = tempfile.TemporaryDirectory(prefix="loupe-tests-", ignore_cleanup_errors=True)
+os.environ["LOUPE_DATA"] = _folder.name
 os.environ["LOUPE_SECRET_KEY"] = "tests-only"
 os.environ["LOUPE_WORKER_SECRET"] = "tests-only-worker"
 

@@ -172,6 +172,21 @@ def test_a_token_is_locked_on_the_page_as_it_is_served(run: Run, browser: Browse
         assert "q=19" in page.url
 
 
+def test_served_patterns_of_every_layer_are_those_of_eager_attention(run: Run) -> None:
+    provenance = run.data_of("/L18H6.json")["provenance"]["surveys"]["bundled-texts"]
+    store = run.data / "store"
+    model = load_model(store, SLUG, expected_hash=provenance["model_hash"], device="cpu")
+    artifact = open_artifact(model_path(store, SLUG))
+    rows = read_rows(store, artifact, "bundled-texts", expected_hash=provenance["dataset_hash"])
+    eager = eager_attentions(model, rows[0].tolist())
+    for layer in range(30):
+        address = f"{run.url}/s/{provenance['survey']}/patterns/0/L{layer}H{layer % 9}.u8"
+        with urllib.request.urlopen(address) as answer:  # noqa: S310 (our own http address)
+            served = np.frombuffer(answer.read(), dtype=np.uint8).reshape(len(rows[0]), -1) / 255
+        # bytes are rounded to 255 steps
+        np.testing.assert_allclose(served, eager[layer, layer % 9], atol=0.5 / 255 + 1e-4)
+
+
 @pytest.mark.parametrize("dataset", ["repeated-random", "sotu"])
 def test_figures_of_the_real_model_equal_loops_over_eager_attentions(run: Run, dataset: str) -> None:
     provenance = run.data_of("/L18H6.json")["provenance"]["surveys"][dataset]

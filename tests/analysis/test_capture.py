@@ -12,6 +12,7 @@ from transformers import Gemma2Config, Gemma2ForCausalLM, PreTrainedModel
 
 from analysis.anatomy import AnatomyError, body_of, sizes_of
 from analysis.capture import CaptureError, attention_pattern, reading_patterns
+from analysis.schema import Sizes
 from tests import tiny
 from tests.oracles import eager_attentions
 
@@ -126,3 +127,15 @@ def test_a_model_that_caps_its_scores_is_refused_with_a_sentence() -> None:
         model(torch.tensor([[1, 2, 3]]))
     with pytest.raises(AnatomyError, match="expected a family among gpt2, gpt_neox, llama, got gemma2"):
         sizes_of(config)
+
+
+@pytest.mark.parametrize(
+    ("slug", "sizes"),
+    [
+        ("tiny-gpt2", Sizes(n_layers=3, n_heads=4, n_kv_heads=4, d_model=24, d_head=6, d_mlp=96, d_vocab=400)),
+        ("tiny-llama", Sizes(n_layers=3, n_heads=6, n_kv_heads=2, d_model=48, d_head=8, d_mlp=40, d_vocab=400)),
+        ("tiny-neox", Sizes(n_layers=2, n_heads=4, n_kv_heads=4, d_model=32, d_head=8, d_mlp=64, d_vocab=400)),
+    ],
+)
+def test_the_sizes_of_each_family_are_read_from_its_config(slug: str, sizes: Sizes) -> None:
+    assert sizes_of(tiny.build(slug).config) == sizes
