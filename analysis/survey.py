@@ -100,7 +100,8 @@ def merge_survey(store: Path, spec: SurveySpec, *, on_partial: Callable[[int], N
     if discard_unless_whole(path):
         return
     totals, patterns, devices = _add_up(store, spec, on_partial=on_partial)
-    metrics = head_metrics(DATASETS[spec.dataset].kind)
+    dataset = DATASETS[spec.dataset]
+    metrics = head_metrics(dataset.kind)
     summary = {m.key: totals[f"sum.{m.key}"] / totals[f"count.{m.key}"][:, None] for m in metrics}
 
     model = open_artifact(model_path(store, spec.model))
@@ -113,6 +114,8 @@ def merge_survey(store: Path, spec: SurveySpec, *, on_partial: Callable[[int], N
             {"title": rows.title(row), "tokens": token_texts(tokenizer, rows[row])} for row in range(spec.pattern_rows)
         ],
         "provenance": {
+            "dataset_source": dataset.source,
+            "dataset_licence": dataset.licence,
             "device": sorted(devices),
             "tokens": int(rows.starts[spec.rows]),
             "queries": {metric.key: int(totals[f"count.{metric.key}"][0]) for metric in metrics},

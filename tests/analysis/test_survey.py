@@ -67,6 +67,8 @@ def test_a_survey_says_where_it_comes_from(store: Path) -> None:
     assert artifact.meta["spec"] == spec.to_json()
     assert artifact.meta["metrics"] == ["previous_token", "first_token", "self", "entropy", "distance_mean"]
     assert artifact.meta["provenance"]["device"] == ["cpu"]
+    assert artifact.meta["provenance"]["dataset_source"] == "written for Loupe"
+    assert artifact.meta["provenance"]["dataset_licence"] == "CC0-1.0"
     texts = artifact.meta["pattern_rows"]
     assert artifact.meta["provenance"]["tokens"] == sum(len(text["tokens"]) for text in texts)
     assert "".join(texts[0]["tokens"]).startswith(f"{tiny.BOS}The Secretary of State met")
