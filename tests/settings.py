@@ -9,8 +9,8 @@ os.environ["LOUPE_DATA"] = _folder.name
 os.environ["LOUPE_SECRET_KEY"] = "tests-only"
 os.environ["LOUPE_WORKER_SECRET"] = "tests-only-worker"
 
-from wiki.settings import *  # noqa: F403 (the environment above has to be there first)
-from wiki.settings import DATA_DIR, DATABASES, STATIC_ROOT, STORAGES
+from wiki.settings import *  # noqa: E402, F403 (the environment above has to be there first)
+from wiki.settings import DATA_DIR, DATABASES, STATIC_ROOT, STORAGES  # noqa: E402
 
 # A file, not memory: live servers and worker calls read it from other threads, as they do outside tests.
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
