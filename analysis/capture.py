@@ -1,14 +1,16 @@
-"""Read attention while a model runs: one registered attention function for every family, leaving no trace.
+"""Read activations while a model runs: one way for every family, leaving no trace.
 
-The function computes the head outputs by transformers' own `sdpa` kernel, so logits are bit-identical to a model that
-nobody watches, and computes the pattern beside it, from the same q and k (after rotary embedding). A pattern lives
-only while its layer runs: the reader reduces it at once.
+Attention goes through one registered attention function. It computes the head outputs by transformers' own `sdpa`
+kernel, so logits are bit-identical to a model that nobody watches, and computes the pattern beside it, from the same q
+and k (after rotary embedding). Only scores with a cap, which `sdpa` refuses, are used as computed here. Neurons and the
+residual stream are read by hooks. What is read lives only while its layer runs: a reader reduces it at once.
 """
 
 from __future__ import annotations
 
 import contextlib
 import contextvars
+import dataclasses
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -19,12 +21,47 @@ from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedM
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
+from analysis.anatomy import family_of, layers_of
+
 NAME = "loupe"
 
-# Called with the layer's number and its pattern [batch, head, dest, src]; rows sum to 1, masked keys are exactly 0.
+
+@dataclasses.dataclass(frozen=True)
+class AttentionReading:
+    """What the heads of a layer did in one forward pass."""
+
+    scores: Float[Tensor, "batch head dest src"]  # what the softmax is taken of; at masked keys the least number
+    pattern: Float[Tensor, "batch head dest src"]  # rows sum to 1, masked keys are exactly 0
+    value: Float[Tensor, "batch kv_head src d_head"]  # bias included
+    z: Float[Tensor, "batch dest head d_head"]  # pattern @ value, before W_O
+
+
+@dataclasses.dataclass(frozen=True)
+class NeuronReading:
+    """What the neurons of a layer did in one forward pass."""
+
+    activation: Float[Tensor, "batch pos neuron"]  # what W_out reads
+    gate: Float[Tensor, "batch pos neuron"] | None  # of a gated MLP, before the activation function
+
+
+@dataclasses.dataclass(frozen=True)
+class ResidualReading:
+    """The residual stream on its way through a layer in one forward pass."""
+
+    before: Float[Tensor, "batch pos d_model"]
+    attention_added: Float[Tensor, "batch pos d_model"]
+    mlp_added: Float[Tensor, "batch pos d_model"]
+    after: Float[Tensor, "batch pos d_model"]
+
+
+# Called with the layer's number and what was read, in the order in which the model computes it.
+AttentionReader = Callable[[int, AttentionReading], None]
+NeuronReader = Callable[[int, NeuronReading], None]
+StartReader = Callable[[int, Float[Tensor, "batch pos d_model"]], None]
+ResidualReader = Callable[[int, ResidualReading], None]
 PatternReader = Callable[[int, Float[Tensor, "batch head dest src"]], None]
 
-_reader: contextvars.ContextVar[PatternReader | None] = contextvars.ContextVar("pattern_reader", default=None)
+_reader: contextvars.ContextVar[AttentionReader | None] = contextvars.ContextVar("attention_reader", default=None)
 
 
 class CaptureError(Exception):
@@ -39,22 +76,29 @@ def _attention(
     attention_mask: Tensor | None,
     **kwargs: Any,
 ) -> tuple[Float[Tensor, "batch dest head d_head"], None]:
-    for feature in ("softcap", "s_aux", "position_bias"):
+    for feature in ("s_aux", "position_bias"):
         if kwargs.get(feature) is not None:
             raise CaptureError(f"Capturing attention: expected plain softmax attention, got a model with {feature}.")
-    if reader := _reader.get():
-        scaling = kwargs.get("scaling")
-        reader(
-            int(module.layer_idx),  # type: ignore[arg-type]  # every family numbers its attention modules
-            attention_pattern(
-                query,
-                key,
-                attention_mask,
-                scaling=query.shape[-1] ** -0.5 if scaling is None else scaling,
-                causal=getattr(module, "is_causal", True),
-            ),
-        )
-    return sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)
+    reader, cap, scaling = _reader.get(), kwargs.get("softcap"), kwargs.get("scaling")
+    if reader is None and cap is None:
+        return sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)
+    scores = attention_scores(
+        query,
+        key,
+        attention_mask,
+        scaling=query.shape[-1] ** -0.5 if scaling is None else scaling,
+        causal=getattr(module, "is_causal", True),
+        cap=cap,
+    )
+    pattern = scores.softmax(dim=-1)
+    if cap is None:
+        z, _ = sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)
+    else:
+        z = (pattern @ value.repeat_interleave(query.shape[1] // value.shape[1], dim=1)).transpose(1, 2).contiguous()
+    if reader is not None:
+        layer: Any = module.layer_idx  # every family numbers its attention modules
+        reader(layer, AttentionReading(scores, pattern, value, z))
+    return z, None
 
 
 AttentionInterface.register(NAME, _attention)
@@ -62,37 +106,116 @@ AttentionInterface.register(NAME, _attention)
 AttentionMaskInterface.register(NAME, sdpa_mask)
 
 
-def attention_pattern(
+def attention_scores(
     query: Float[Tensor, "batch head dest d_head"],
     key: Float[Tensor, "batch kv_head src d_head"],
     mask: Bool[Tensor, "batch one dest src"] | Float[Tensor, "batch one dest src"] | None,
     *,
     scaling: float,
     causal: bool,
+    cap: float | None = None,
 ) -> Float[Tensor, "batch head dest src"]:
-    """softmax(q·k × scaling + mask), each group of query heads reading its key head. In [0, 1], rows sum to 1.
+    """q·k × scaling + mask, each group of query heads reading its key head.
 
     `mask` is as `sdpa` takes it: True or an added number where a key may be read, None for all earlier keys
-    (`causal`) or all keys.
+    (`causal`) or all keys. Where a key may not be read the score is the least number of its type, so that its
+    attention is exactly 0 and nothing is infinite. `cap` c replaces a score s by c·tanh(s / c), before the mask.
     """
-    groups = query.shape[1] // key.shape[1]
-    scores = query @ key.repeat_interleave(groups, dim=1).mT * scaling
+    batch, heads, dest, d_head = query.shape
+    kv_heads, src = key.shape[1:3]
+    # the query heads of a group are further rows of one product with their key head
+    grouped = (query * scaling).reshape(batch, kv_heads, heads // kv_heads * dest, d_head)
+    scores = (grouped @ key.mT).view(batch, heads, dest, src)
+    if cap is not None:
+        scores = cap * torch.tanh(scores / cap)
     if mask is None and causal:
-        dest, src = scores.shape[-2:]
-        mask = torch.ones(dest, src, dtype=torch.bool, device=scores.device).tril(src - dest)
+        mask = torch.ones(1, 1, dest, src, dtype=torch.bool, device=scores.device).tril(src - dest)
     if mask is not None:
-        scores = scores.masked_fill(~mask, float("-inf")) if mask.dtype == torch.bool else scores + mask
-    return scores.softmax(dim=-1)
+        least = torch.finfo(scores.dtype).min
+        added = torch.where(mask, 0.0, least) if mask.dtype == torch.bool else mask
+        scores = (scores + added).clamp_(min=least) if mask.dtype != torch.bool else scores.add_(added)
+    return scores
+
+
+@contextlib.contextmanager
+def reading(
+    model: PreTrainedModel,
+    *,
+    start: StartReader | None = None,
+    attention: AttentionReader | None = None,
+    neurons: NeuronReader | None = None,
+    residual: ResidualReader | None = None,
+) -> Iterator[None]:
+    """While the block runs, hand what each layer does to the readers. The model is restored afterwards.
+
+    `start` is given the residual stream that enters a layer, before anything else of it is read.
+    """
+    before = model.config._attn_implementation  # noqa: SLF001 (transformers has a setter but no getter)
+    handles: list[Any] = []
+    if attention:
+        model.set_attn_implementation(NAME)
+    token = _reader.set(attention)
+    try:
+        for layer, block in enumerate(layers_of(model)):
+            if start:
+                handles.append(block.register_forward_pre_hook(_start_hook(layer, start)))
+            if neurons:
+                handles += _read_neurons(model, layer, block, neurons)
+            if residual:
+                handles += _read_residual(model, layer, block, residual)
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+        _reader.reset(token)
+        model.set_attn_implementation(before)
 
 
 @contextlib.contextmanager
 def reading_patterns(model: PreTrainedModel, reader: PatternReader) -> Iterator[None]:
     """While the block runs, hand each layer's attention pattern to `reader`. The model is restored afterwards."""
-    before = model.config._attn_implementation  # noqa: SLF001 (transformers has a setter but no getter)
-    model.set_attn_implementation(NAME)
-    token = _reader.set(reader)
-    try:
+    with reading(model, attention=lambda layer, reading: reader(layer, reading.pattern)):
         yield
-    finally:
-        _reader.reset(token)
-        model.set_attn_implementation(before)
+
+
+def _start_hook(layer: int, reader: StartReader) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
+    def at_start(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        reader(layer, inputs[0])
+
+    return at_start
+
+
+def _read_neurons(model: PreTrainedModel, layer: int, block: nn.Module, reader: NeuronReader) -> list[Any]:
+    family = family_of(model.config)
+    gates: list[Tensor] = []
+
+    def at_gate(module: nn.Module, inputs: Any, output: Tensor) -> None:
+        gates.append(output)
+
+    def at_activation(module: nn.Module, inputs: tuple[Tensor]) -> None:
+        reader(layer, NeuronReading(inputs[0], gates.pop() if gates else None))
+
+    handles = [block.get_submodule(family.w_out).register_forward_pre_hook(at_activation)]
+    if family.w_gate:
+        handles.append(block.get_submodule(family.w_gate).register_forward_hook(at_gate))
+    return handles
+
+
+def _read_residual(model: PreTrainedModel, layer: int, block: nn.Module, reader: ResidualReader) -> list[Any]:
+    family = family_of(model.config)
+    added: dict[str, Tensor] = {}
+
+    def keep(name: str) -> Callable[[nn.Module, Any, Tensor], None]:
+        def at_output(module: nn.Module, inputs: Any, output: Tensor) -> None:
+            added[name] = output
+
+        return at_output
+
+    def at_end(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        reader(layer, ResidualReading(inputs[0], added.pop("attention"), added.pop("mlp"), output))
+
+    return [
+        block.get_submodule(family.attention_added).register_forward_hook(keep("attention")),
+        block.get_submodule(family.mlp_added).register_forward_hook(keep("mlp")),
+        block.register_forward_hook(at_end),
+    ]

@@ -10,7 +10,7 @@ import re
 from typing import Any, Self
 
 # The version of the code that measures. It is part of every survey's spec, so a change of method is a new survey.
-CODE_VERSION = "0.1.0"
+CODE_VERSION = "0.2.0"
 
 
 class SchemaError(ValueError):
@@ -112,85 +112,6 @@ class DatasetKind(enum.Enum):
 
 
 @dataclasses.dataclass(frozen=True)
-class Metric:
-    """One figure of every head: its name everywhere, and what it means."""
-
-    key: str
-    label: str
-    unit: str  # empty for a share of attention
-    low: float
-    high: float | None  # None: bounded only by the length of the rows
-    definition: str
-    dataset_kind: DatasetKind
-
-
-# The one table that measuring, pages, JSON and glossary read. A[q,k] is the attention that query position q pays to
-# key position k; position 0 is the BOS token. Values are means over the named queries of all rows of the survey.
-HEAD_METRICS: tuple[Metric, ...] = (
-    Metric(
-        "induction_repeated",
-        "induction (repeated)",
-        "",
-        0.0,
-        1.0,
-        "Mean of A[q,q−49] over the second half of BOS + 2 × 50 random tokens: attention to the token that followed "
-        "the previous occurrence of the current token.",
-        DatasetKind.REPEATED,
-    ),
-    Metric(
-        "previous_token",
-        "previous token",
-        "",
-        0.0,
-        1.0,
-        "Mean of A[q,q−1] over q ≥ 2: attention to the token just before.",
-        DatasetKind.NATURAL,
-    ),
-    Metric(
-        "first_token",
-        "first token",
-        "",
-        0.0,
-        1.0,
-        "Mean of A[q,0] over q ≥ 1: attention to the BOS token, where many heads rest.",
-        DatasetKind.NATURAL,
-    ),
-    Metric(
-        "self",
-        "self",
-        "",
-        0.0,
-        1.0,
-        "Mean of A[q,q] over q ≥ 1: attention of a token to itself.",
-        DatasetKind.NATURAL,
-    ),
-    Metric(
-        "entropy",
-        "entropy",
-        "nats",
-        0.0,
-        None,
-        "Mean over q ≥ 1 of −Σₖ A[q,k] ln A[q,k], over all keys: 0 when one key gets everything.",
-        DatasetKind.NATURAL,
-    ),
-    Metric(
-        "distance_mean",
-        "distance",
-        "tokens",
-        0.0,
-        None,
-        "Mean over q ≥ 1 of Σₖ A[q,k]·(q−k), over all keys: how far back the head looks.",
-        DatasetKind.NATURAL,
-    ),
-)
-
-
-def head_metrics(dataset_kind: DatasetKind) -> tuple[Metric, ...]:
-    """The metrics that are defined on datasets of this kind."""
-    return tuple(metric for metric in HEAD_METRICS if metric.dataset_kind is dataset_kind)
-
-
-@dataclasses.dataclass(frozen=True)
 class SurveySpec:
     """What one survey is: equal specs give equal numbers, and the hash of the spec is the survey's name."""
 
@@ -200,6 +121,8 @@ class SurveySpec:
     dataset_hash: str
     rows: int  # the first so many rows of the dataset are read
     pattern_rows: int  # attention patterns of the first so many rows are kept
+    in_depth: bool  # tokens, examples, neurons and layers too, or the metrics of heads alone
+    lens_rows: int  # the logit lens reads four stated positions in each of the first so many rows
     shard_rows: int  # rows a job reads
     batch_rows: int  # rows a forward pass reads
     dtype: str = "float32"
@@ -209,10 +132,11 @@ class SurveySpec:
         for name in ("rows", "shard_rows", "batch_rows"):
             if getattr(self, name) < 1:
                 raise SchemaError(f"Describing a survey: expected {name} ≥ 1, got {getattr(self, name)}.")
-        if not 0 <= self.pattern_rows <= self.rows:
-            raise SchemaError(
-                f"Describing a survey: expected 0 ≤ pattern_rows ≤ rows ({self.rows}), got {self.pattern_rows}."
-            )
+        for name in ("pattern_rows", "lens_rows"):
+            if not 0 <= getattr(self, name) <= self.rows:
+                raise SchemaError(
+                    f"Describing a survey: expected 0 ≤ {name} ≤ rows ({self.rows}), got {getattr(self, name)}."
+                )
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:

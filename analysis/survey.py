@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
-from tokenizers import Tokenizer
 from transformers import PreTrainedModel
 
-from analysis.anatomy import body_of, sizes_of
-from analysis.capture import reading_patterns
+from analysis.anatomy import attention_weights, body_of, sizes_of
+from analysis.capture import AttentionReading, NeuronReading, ResidualReading, reading
 from analysis.datasets.rows import Rows
 from analysis.datasets.table import DATASETS, read_rows
+from analysis.merge import merge_partials
 from analysis.models import load_model, model_path
-from analysis.schema import CODE_VERSION, SurveySpec, head_metrics
-from analysis.statistics.heads import HeadSums, Pattern
-from analysis.store import discard_unless_whole, open_artifact, publish, survey_path, write_arrays
+from analysis.schema import CODE_VERSION, DatasetKind, SurveySpec
+from analysis.statistics.batch import Batch, frequent_tokens, uniform_attention
+from analysis.statistics.head_examples import HeadRows
+from analysis.statistics.heads import HeadSums, output_gram, output_length
+from analysis.statistics.kept import KeptRows
+from analysis.statistics.layers import LayerSums
+from analysis.statistics.neurons import Calibrating, Calibration, NeuronSums
+from analysis.store import Artifact, discard_unless_whole, open_artifact, publish, survey_path, write_arrays
+from analysis.vocabulary import token_texts
+
+# Rows that fix the ends of histograms and the intervals of examples.
+CALIBRATION_ROWS = 16
 
 
 class SurveyError(Exception):
@@ -29,8 +41,12 @@ def partial_path(store: Path, spec: SurveySpec, shard: int) -> Path:
     return store / "partials" / spec.hash / f"shard-{shard:05d}"
 
 
+def calibration_path(store: Path, spec: SurveySpec) -> Path:
+    return store / "partials" / spec.hash / "calibration"
+
+
 def measure_shard(store: Path, spec: SurveySpec, shard: int, *, on_batch: Callable[[int], None]) -> None:
-    """Run the model over one shard's rows and publish its sums and patterns as a partial.
+    """Run the model over one shard's rows and publish its sums, examples and patterns as a partial.
 
     `on_batch` is called with the number of rows read so far, before the first batch and after each; what it raises
     ends the shard.
@@ -47,119 +63,220 @@ def measure_shard(store: Path, spec: SurveySpec, shard: int, *, on_batch: Callab
     model = load_model(store, spec.model, expected_hash=spec.model_hash, device=device)
     rows = read_rows(store, open_artifact(model_path(store, spec.model)), spec.dataset, expected_hash=spec.dataset_hash)
     on_batch(0)
-    arrays = measure_rows(model, rows, spec, spec.shard(shard), on_batch=on_batch)
-    with publish(path, meta={"device": _device_name(device), "rows": len(spec.shard(shard))}) as folder:
-        write_arrays(folder, arrays)
+    calibration = _calibration(store, model, rows, spec) if spec.in_depth else None
+    start = time.perf_counter()
+    files, seconds_of_lens = measure_rows(model, rows, spec, spec.shard(shard), calibration, on_batch=on_batch)
+    meta = {
+        "device": _device_name(device),
+        "rows": len(spec.shard(shard)),
+        "seconds": time.perf_counter() - start - seconds_of_lens,
+        "seconds_of_lens": seconds_of_lens,
+    }
+    with publish(path, meta=meta) as folder:
+        for file, arrays in files.items():
+            write_arrays(folder, arrays, file=file)
+
+
+def _calibration(store: Path, model: PreTrainedModel, rows: Rows, spec: SurveySpec) -> Calibration:
+    """What the first rows fix for all shards: measured by the first worker, read by the others."""
+    path = calibration_path(store, spec)
+    names = [field.name for field in dataclasses.fields(Calibration)]
+    if not discard_unless_whole(path):
+        found = calibrate(model, rows, spec)
+        with publish(path, meta={}) as folder:
+            write_arrays(folder, {name: getattr(found, name) for name in names})
+    artifact = open_artifact(path)
+    return Calibration(**{name: artifact.read(name) for name in names})
+
+
+def calibrate(model: PreTrainedModel, rows: Rows, spec: SurveySpec) -> Calibration:
+    """Read the neurons on the first `CALIBRATION_ROWS` rows of a survey."""
+    calibrating = Calibrating(sizes_of(model.config))
+    for indices in rows.batches(range(min(CALIBRATION_ROWS, spec.rows)), size=spec.batch_rows):
+        tokens = torch.from_numpy(np.stack([rows[row] for row in indices]).astype(np.int64)).to(model.device)
+        with torch.inference_mode(), reading(model, neurons=calibrating.add):
+            body_of(model)(input_ids=tokens, use_cache=False)
+    return calibrating.finish()
 
 
 def measure_rows(
-    model: PreTrainedModel, rows: Rows, spec: SurveySpec, indices: range, *, on_batch: Callable[[int], None]
-) -> dict[str, np.ndarray]:
-    """The sums of `analysis.statistics.heads` over some rows, and `pattern.<row>` uint8 [layer, head, dest, src] of
-    those whose patterns are kept (255 is 1.0). The model is left as it was."""
-    sizes = sizes_of(model.config)
-    sums = HeadSums(head_metrics(DATASETS[spec.dataset].kind), sizes)
-    patterns: dict[str, np.ndarray] = {}
+    model: PreTrainedModel,
+    rows: Rows,
+    spec: SurveySpec,
+    indices: range,
+    calibration: Calibration | None,
+    *,
+    on_batch: Callable[[int], None],
+) -> tuple[dict[str, dict[str, np.ndarray]], float]:
+    """Everything that a partial holds of some rows, by file, and the seconds that the logit lens took.
 
-    for batch in rows.batches(indices, size=spec.batch_rows):
-        length = len(rows[batch.start])
-        for row in batch:
-            if row < spec.pattern_rows:
-                shape = (sizes.n_layers, sizes.n_heads, length, length)
-                patterns[f"pattern.{row}"] = np.zeros(shape, dtype=np.uint8)
+    `calibration` is needed where the spec asks for neurons. The model is left as it was.
+    """
+    shard = Shard(model, rows, spec, indices, calibration)
+    for batch_rows in rows.batches(indices, size=spec.batch_rows):
+        shard.measure(batch_rows)
+        shard.require_finite()
+        on_batch(batch_rows.stop - indices.start)
+    return shard.files(), shard.layers.seconds_of_lens
 
-        def read(layer: int, pattern: Pattern, batch: range = batch) -> None:
-            sums.add(layer, pattern)
-            for i, row in enumerate(batch):
-                if row < spec.pattern_rows:
-                    patterns[f"pattern.{row}"][layer] = (pattern[i] * 255).round().byte().cpu().numpy()
 
-        tokens = torch.from_numpy(np.stack([rows[row] for row in batch]).astype(np.int64)).to(model.device)
-        with torch.inference_mode(), reading_patterns(model, read):
-            body_of(model)(input_ids=tokens, use_cache=False)
-        for key, values in sums.sums.items():
+class Shard:
+    """The statistics of a run of rows, while they are measured."""
+
+    def __init__(
+        self, model: PreTrainedModel, rows: Rows, spec: SurveySpec, indices: range, calibration: Calibration | None
+    ) -> None:
+        self.model, self.rows, self.spec = model, rows, spec
+        sizes = self.sizes = sizes_of(model.config)
+        self.documents = np.unique(rows.documents[list(indices)])
+        self.frequent = frequent_tokens(rows, spec.rows)[0] if spec.in_depth else np.zeros(0, dtype=np.int32)
+        n_documents, n_frequent = len(self.documents), len(self.frequent)
+        width = max(len(rows[row]) for row in range(spec.rows))
+        kind = DATASETS[spec.dataset].kind
+        self.positions = np.zeros(n_documents, dtype=np.int64)
+        self.heads = HeadSums(kind, sizes, n_documents=n_documents)
+        self.layers = LayerSums(sizes, n_documents=n_documents, lens_rows=spec.lens_rows)
+        self.kept = KeptRows(model, sizes)
+        self.head_rows = HeadRows(sizes, rows=indices, width=width, n_frequent=n_frequent) if spec.in_depth else None
+        self.neurons = [
+            NeuronSums(
+                sizes, calibration, layer, n_documents=n_documents, n_frequent=n_frequent, length=width,
+                device=model.device,
+            )  # fmt: skip
+            for layer in range(sizes.n_layers if calibration else 0)
+            if calibration
+        ]
+
+    def measure(self, batch_rows: range) -> None:
+        """Run the model over one batch and count it."""
+        batch = Batch.of(
+            self.rows, batch_rows, documents=self.documents, frequent=self.frequent, device=self.model.device
+        )
+        kept = {i: row for i, row in enumerate(batch_rows) if row < self.spec.pattern_rows}
+        norms: dict[str, torch.Tensor] = {}
+
+        def at_start(layer: int, before: torch.Tensor) -> None:
+            norms["before"] = torch.linalg.vector_norm(before, dim=-1)
+
+        def at_attention(layer: int, read: AttentionReading) -> None:
+            if kept:
+                self.kept.add(layer, read, kept)
+            share = output_length(read.z, self._gram(layer)) / norms["before"][..., None]
+            self.heads.add(layer, read, batch, output_share=share)
+            if self.head_rows:
+                self.head_rows.add(layer, read.pattern, batch)
+
+        def at_neurons(layer: int, read: NeuronReading) -> None:
+            self.neurons[layer].add(read, batch)
+
+        def at_end(layer: int, read: ResidualReading) -> None:
+            if self.neurons:
+                self.layers.add(layer, read, batch)
+            if kept and layer == self.sizes.n_layers - 1:
+                self.kept.add_final(read.after, kept)
+
+        readers = reading(
+            self.model,
+            start=at_start,
+            attention=at_attention,
+            neurons=at_neurons if self.neurons else None,
+            residual=at_end if self.neurons or kept else None,
+        )
+        with torch.inference_mode():
+            with readers:
+                body_of(self.model)(input_ids=batch.tokens, use_cache=False)
+            self.layers.read_lens(self.model, batch)
+        np.add.at(self.positions, list(batch.documents), batch.length - 1)
+        if self.head_rows:
+            self.head_rows.count(batch)
+
+    @functools.cache  # noqa: B019 (a shard lives as long as its job)
+    def _gram(self, layer: int) -> torch.Tensor:
+        return output_gram(attention_weights(self.model, layer).o)
+
+    def require_finite(self) -> None:
+        """Refuse to go on with a model that computes what is no number."""
+        for key, values in self.heads.sums.items():
             if not np.isfinite(values).all():
-                layer = int(np.argwhere(~np.isfinite(values))[0][0])
+                layer = int(np.argwhere(~np.isfinite(values))[0][1])
                 raise SurveyError(
-                    f"Measuring {key} of {spec.model} on {spec.dataset}: expected finite numbers, got others in layer "
-                    f"{layer}; its weights may be damaged."
+                    f"Measuring {key} of {self.spec.model} on {self.spec.dataset}: expected finite numbers, got "
+                    f"others in layer {layer}; its weights may be damaged."
                 )
-        on_batch(batch.stop - indices.start)
-    return sums.arrays() | patterns
+
+    def files(self) -> dict[str, dict[str, np.ndarray]]:
+        """By file: `sums` with what is small, `layer-<n>` with a layer's neurons and kept texts."""
+        sums = {"documents": self.documents, "positions": self.positions} | self.heads.arrays()
+        if self.neurons:
+            sums |= self.layers.arrays()
+        if self.head_rows:
+            sums |= self.head_rows.arrays()
+        files = {"sums": sums}
+        for layer, kept in self.kept.arrays().items():
+            neurons = {}
+            if self.neurons:
+                neurons = {f"neuron.{name}": array for name, array in self.neurons[layer].arrays().items()}
+            if kept or neurons:
+                files[f"layer-{layer}"] = kept | neurons
+        return files
 
 
 def merge_survey(store: Path, spec: SurveySpec, *, on_partial: Callable[[int], None]) -> None:
-    """Add up the shards in their order and publish the survey; what is there whole is kept.
+    """Add up the shards in their order and publish the survey (`analysis.merge` says what is in it).
 
-    `on_partial` is called with the number of rows added so far, after each partial. The partials stay until
-    `remove_partials`, so that another worker that merges the same still finds them.
-
-    `summary`: each metric float64 [layer, head]; `layer-<n>`: `pattern.<row>` uint8 [head, dest, src].
+    What is there whole is kept. `on_partial` is called with the number of rows added so far, after each partial. The
+    partials stay until `remove_partials`, so that another worker that merges the same still finds them.
     """
     path = survey_path(store, spec.hash)
     if discard_unless_whole(path):
         return
-    totals, patterns, devices = _add_up(store, spec, on_partial=on_partial)
-    dataset = DATASETS[spec.dataset]
-    metrics = head_metrics(dataset.kind)
-    summary = {m.key: totals[f"sum.{m.key}"] / totals[f"count.{m.key}"][:, None] for m in metrics}
-
+    start = time.perf_counter()
     model = open_artifact(model_path(store, spec.model))
     rows = read_rows(store, model, spec.dataset, expected_hash=spec.dataset_hash)
-    tokenizer = Tokenizer.from_file(str(model.path / "tokenizer.json"))
-    meta = {
-        "spec": spec.to_json(),
-        "metrics": [metric.key for metric in metrics],
-        "pattern_rows": [
-            {"title": rows.title(row), "tokens": token_texts(tokenizer, rows[row])} for row in range(spec.pattern_rows)
-        ],
-        "provenance": {
-            "dataset_source": dataset.source,
-            "dataset_licence": dataset.licence,
-            "device": sorted(devices),
-            "tokens": int(rows.starts[spec.rows]),
-            "queries": {metric.key: int(totals[f"count.{metric.key}"][0]) for metric in metrics},
-            "torch": torch.__version__,
-        },
-    }
+    partials: list[Artifact] = []
+    for shard in range(spec.n_shards):
+        partial = open_artifact(partial_path(store, spec, shard))
+        partial.verify()
+        partials.append(partial)
+        on_partial(spec.shard(shard).stop)
+    calibration = open_artifact(calibration_path(store, spec)) if spec.in_depth else None
+    meta: dict[str, object] = {}
     with publish(path, meta=meta) as folder:
-        write_arrays(folder, summary, file="summary")
-        for layer in range(len(next(iter(patterns.values()))) if patterns else 0):
-            write_arrays(folder, {name: array[layer] for name, array in patterns.items()}, file=f"layer-{layer}")
+        merged = merge_partials(folder, spec, rows, partials, calibration)
+        meta |= {
+            "spec": spec.to_json(),
+            **merged,
+            "pattern_rows": [
+                {"title": rows.title(row), "tokens": token_texts(model, rows[row])} for row in range(spec.pattern_rows)
+            ],
+            "provenance": {
+                "dataset_source": DATASETS[spec.dataset].source,
+                "dataset_licence": DATASETS[spec.dataset].licence,
+                "device": sorted({partial.meta["device"] for partial in partials}),
+                "tokens": int(rows.starts[spec.rows]),
+                "documents": len(np.unique(rows.documents[: spec.rows])),
+                "queries": merged["queries"],
+                "seconds": round(sum(partial.meta["seconds"] for partial in partials), 1),
+                "seconds_of_lens": round(sum(partial.meta["seconds_of_lens"] for partial in partials), 1),
+                "seconds_of_merge": round(time.perf_counter() - start, 1),
+                "torch": torch.__version__,
+            },
+        }
+        if DATASETS[spec.dataset].kind is DatasetKind.NATURAL:
+            meta["uniform"] = uniform_attention(
+                [_tokens_only(rows, batch) for batch in rows.batches(range(spec.rows), size=spec.batch_rows)]
+            )
+
+
+def _tokens_only(rows: Rows, indices: range) -> Batch:
+    nothing = np.zeros(0, dtype=np.int32)
+    documents = np.unique(rows.documents[list(indices)])
+    return Batch.of(rows, indices, documents=documents, frequent=nothing, device=torch.device("cpu"))
 
 
 def remove_partials(store: Path, spec: SurveySpec) -> None:
     """Remove a survey's partials, once it is finished."""
     shutil.rmtree(partial_path(store, spec, 0).parent, ignore_errors=True)
-
-
-def _add_up(
-    store: Path, spec: SurveySpec, *, on_partial: Callable[[int], None]
-) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], set[str]]:
-    """Totals and patterns of all shards, each read once and in order, and the devices that measured them."""
-    totals: dict[str, np.ndarray] = {}
-    patterns: dict[str, np.ndarray] = {}
-    devices: set[str] = set()
-    for shard in range(spec.n_shards):
-        partial = open_artifact(partial_path(store, spec, shard))
-        partial.verify()
-        devices.add(partial.meta["device"])
-        for name in partial.names():
-            if name.startswith("pattern."):
-                patterns[name] = partial.read(name)
-            else:
-                totals[name] = totals.get(name, 0) + partial.read(name)
-        on_partial(spec.shard(shard).stop)
-    return totals, patterns, devices
-
-
-def token_texts(tokenizer: Tokenizer, tokens: np.ndarray) -> list[str]:
-    """Each token as a person reads it; a token that is only a part of a character keeps its name in the vocabulary."""
-    texts = tokenizer.decode_batch([[token] for token in tokens.tolist()], skip_special_tokens=False)
-    return [
-        str(tokenizer.id_to_token(token)) if "\ufffd" in text else text
-        for token, text in zip(tokens.tolist(), texts, strict=True)
-    ]
 
 
 def _device_name(device: str) -> str:

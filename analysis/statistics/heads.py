@@ -1,87 +1,135 @@
-"""The head metrics of `analysis.schema.HEAD_METRICS`, as sums over queries that shards add up.
+"""The head metrics of `analysis.metrics`, as sums over queries that shards add up document by document.
 
-For each metric and head the sum over all counted queries and their number are kept; the metric is their ratio. Sums
-are float64, so that a mean over millions of queries keeps the digits of a float32 pattern.
+For each metric, document and head the sum over all counted queries and their number are kept; the metric is their
+ratio, and its standard error comes from how documents differ. Rows are reduced in float32 and added in float64.
 """
 
 from __future__ import annotations
-
-from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from analysis.capture import AttentionReading
 from analysis.datasets.repeated import PERIOD
-from analysis.schema import Metric, Sizes
+from analysis.metrics import Mass, head_metrics
+from analysis.schema import DatasetKind, Sizes
 
-Pattern = Float[Tensor, "batch head dest src"]
-PerQuery = Float[Tensor, "batch head query"]
+from .batch import Batch
 
+# Queries that give less than this to keys ≥ 1 are left out where those keys' attention is scaled up to sum to 1.
+LEAST_OFF_SINK = 1e-4
 
-def previous_token(pattern: Pattern) -> PerQuery:
-    """A[q,q−1] for q ≥ 2; in [0, 1]."""
-    return pattern.diagonal(-1, dim1=-2, dim2=-1)[..., 1:]
-
-
-def self_attention(pattern: Pattern) -> PerQuery:
-    """A[q,q] for q ≥ 1; in [0, 1]."""
-    return pattern.diagonal(0, dim1=-2, dim2=-1)[..., 1:]
+PerRow = Float[Tensor, "batch head"]
 
 
-def first_token(pattern: Pattern) -> PerQuery:
-    """A[q,0] for q ≥ 1; in [0, 1]."""
-    return pattern[..., 1:, 0]
+class HeadSums:
+    """Sums and counts of each metric of every head, document by document: what a shard adds to a survey."""
+
+    def __init__(self, kind: DatasetKind, sizes: Sizes, *, n_documents: int) -> None:
+        self.kind = kind
+        keys = [metric.key for metric in head_metrics(kind)]
+        shape = (n_documents, sizes.n_layers, sizes.n_heads)
+        self.sums = {key: np.zeros(shape) for key in keys}
+        self.counts = {key: np.zeros(shape, dtype=np.int64) for key in keys}
+        self.mass = np.zeros((*shape, len(Mass)))
+
+    def add(
+        self, layer: int, reading: AttentionReading, batch: Batch, *, output_share: Float[Tensor, "batch dest head"]
+    ) -> None:
+        """Count every row of a batch. `output_share` is the length of each head's output relative to the residual
+        stream (`output_share`); the pattern's column 0 is cleared on the way."""
+        if self.kind is DatasetKind.REPEATED:
+            self._count(layer, batch, "induction_repeated", induction_repeated(reading.pattern), PERIOD)
+            return
+        n = batch.length
+        sink = reading.pattern[..., 0].clone()
+        # every further pass is over contiguous memory, several times faster than over the slice without column 0
+        off_sink = reading.pattern
+        off_sink[..., 0] = 0
+        off_sink[..., 0, :] = 0
+
+        by_self = off_sink.diagonal(dim1=-2, dim2=-1).sum(-1)
+        by_previous = off_sink.diagonal(-1, dim1=-2, dim2=-1)[..., 1:].sum(-1)
+        by_token = off_sink.flatten(2) @ batch.token_masks  # [batch, head, mask]
+        by_sink = sink[..., 1:].sum(-1)
+        self._count(layer, batch, "first_token", by_sink, n - 1)
+        self._count(layer, batch, "self", by_self, n - 1)
+        self._count(layer, batch, "previous_token", by_previous, n - 2)
+        self._count(layer, batch, "duplicate_token", by_token[..., 0], batch.queries_with_duplicates)
+        self._count(layer, batch, "induction", by_token[..., 1], batch.queries_with_inductions)
+        parts = [by_sink, by_self, by_previous, by_token[..., 2], by_token[..., 3]]
+        other = (n - 1) - torch.stack(parts).sum(0)
+        self._add_by_document(self.mass[:, layer], batch, torch.stack([*parts, other], dim=-1))
+
+        self._add_shapes(layer, reading, batch, sink)
+        self._count(layer, batch, "output_norm", output_share[:, 1:].sum(1), n - 1)
+        self._count(layer, batch, "largest_off_sink", off_sink.amax((-2, -1)), 1)
+
+    def _add_shapes(
+        self, layer: int, reading: AttentionReading, batch: Batch, sink: Float[Tensor, "batch head dest"]
+    ) -> None:
+        """Entropy and distance, with and without the sink; the pattern's row and column 0 are clear."""
+        n, off_sink, scores = batch.length, reading.pattern, reading.scores
+        positions = torch.arange(n, device=off_sink.device, dtype=off_sink.dtype)
+        mass = off_sink.sum(-1)
+        # ln A = score − ln Σ exp(score); the normaliser follows from the largest score and its attention
+        largest = torch.maximum(off_sink.amax(-1), sink)
+        normaliser = scores.amax(-1) - largest.log()
+        product = torch.mul(off_sink, scores)
+        log_sum = product.sum(-1) - mass * normaliser  # Σ A ln A over k ≥ 1
+        entropy = torch.special.entr(sink) - log_sum
+        reach = torch.mul(off_sink, positions, out=product).sum(-1)  # Σ A k
+        distance = (mass + sink) * positions - reach
+        self._count(layer, batch, "entropy", entropy[..., 1:].sum(-1), n - 1)
+        self._count(layer, batch, "distance_mean", distance[..., 1:].sum(-1), n - 1)
+
+        counted = mass >= LEAST_OFF_SINK
+        counted[..., 0] = False
+        scale = mass.clamp(min=LEAST_OFF_SINK)
+        alone = (mass.log() - log_sum / scale).clamp(min=0)
+        number = counted.sum(-1)
+        self._count(layer, batch, "entropy_off_sink", alone.where(counted, 0.0).sum(-1), number)
+        reached = (positions - reach / scale).where(counted, 0.0)
+        self._count(layer, batch, "distance_off_sink", reached.sum(-1), number)
+
+    def _count(self, layer: int, batch: Batch, key: str, sums: PerRow, number: int | Tensor) -> None:
+        numbers = number if isinstance(number, Tensor) else torch.tensor(number)
+        counts = numbers[:, None] if numbers.ndim == 1 else numbers
+        self._add_by_document(self.sums[key][:, layer], batch, sums)
+        self._add_by_document(self.counts[key][:, layer], batch, counts.expand(sums.shape))
+
+    @staticmethod
+    def _add_by_document(target: np.ndarray, batch: Batch, values: Tensor) -> None:
+        np.add.at(target, list(batch.documents), values.cpu().numpy())
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """As they are stored: `head.sum.<key>` float64 and `head.count.<key>` int64 [document, layer, head], and for
+        natural text `head.mass` float64 [document, layer, head, class]."""
+        sums = {f"head.sum.{key}": array for key, array in self.sums.items()}
+        counts = {f"head.count.{key}": array for key, array in self.counts.items()}
+        return sums | counts | ({"head.mass": self.mass} if self.kind is DatasetKind.NATURAL else {})
 
 
-def entropy(pattern: Pattern) -> PerQuery:
-    """−Σₖ A[q,k] ln A[q,k] for q ≥ 1, in nats; in [0, ln(keys)]."""
-    return torch.special.entr(pattern[..., 1:, :]).sum(-1)
-
-
-def distance_mean(pattern: Pattern) -> PerQuery:
-    """Σₖ A[q,k]·(q−k) for q ≥ 1, in tokens; in [0, q] where attention is causal."""
-    positions = torch.arange(pattern.shape[-1], device=pattern.device, dtype=pattern.dtype)
-    # rows sum to 1, so Σ A (q−k) = q − Σ A k
-    return (positions - pattern @ positions)[..., 1:]
-
-
-def induction_repeated(pattern: Pattern) -> PerQuery:
-    """A[q,q−49] over the second half of BOS + 2 × 50 tokens: the token after the previous occurrence; in [0, 1]."""
+def induction_repeated(pattern: Float[Tensor, "batch head dest src"]) -> PerRow:
+    """Σ A[q,q−49] over the second half of BOS + 2 × 50 tokens: the token after the previous occurrence; in [0, 50]."""
     expected = 1 + 2 * PERIOD
     if pattern.shape[-1] != expected:
         raise ValueError(f"Measuring induction_repeated: expected rows of {expected} tokens, got {pattern.shape[-1]}.")
     # the diagonal at −(PERIOD − 1) starts at q = PERIOD − 1; the second half at q = PERIOD + 1
-    return pattern.diagonal(-(PERIOD - 1), dim1=-2, dim2=-1)[..., 2:]
+    return pattern.diagonal(-(PERIOD - 1), dim1=-2, dim2=-1)[..., 2:].sum(-1)
 
 
-_PER_QUERY: dict[str, Callable[[Pattern], PerQuery]] = {
-    "previous_token": previous_token,
-    "self": self_attention,
-    "first_token": first_token,
-    "entropy": entropy,
-    "distance_mean": distance_mean,
-    "induction_repeated": induction_repeated,
-}
+def output_gram(w_o: Float[Tensor, "head d_model d_head"]) -> Float[Tensor, "head d_head d_head"]:
+    """W_Oᵀ W_O of each head: the length of W_O z is √(zᵀ W_Oᵀ W_O z), without a vector of d_model for each head."""
+    return w_o.mT @ w_o
 
 
-class HeadSums:
-    """Sums of each metric over queries, for every head: what a shard adds to a survey."""
-
-    def __init__(self, metrics: Sequence[Metric], sizes: Sizes) -> None:
-        self.sums = {metric.key: np.zeros((sizes.n_layers, sizes.n_heads)) for metric in metrics}
-        self.counts = {metric.key: np.zeros(sizes.n_layers, dtype=np.int64) for metric in metrics}
-
-    def add(self, layer: int, pattern: Pattern) -> None:
-        """Count every row of one layer's pattern."""
-        for key, sums in self.sums.items():
-            values = _PER_QUERY[key](pattern)
-            sums[layer] += values.double().sum(dim=(0, 2)).cpu().numpy()
-            self.counts[key][layer] += values.shape[0] * values.shape[2]
-
-    def arrays(self) -> dict[str, np.ndarray]:
-        """The sums as they are stored: `sum.<key>` float64 [layer, head], `count.<key>` int64 [layer]."""
-        return {f"sum.{key}": sums for key, sums in self.sums.items()} | {
-            f"count.{key}": counts for key, counts in self.counts.items()
-        }
+def output_length(
+    z: Float[Tensor, "batch pos head d_head"], gram: Float[Tensor, "head d_head d_head"]
+) -> Float[Tensor, "batch pos head"]:
+    """The length of each head's output W_O z (its bias belongs to no head); ≥ 0."""
+    by_head = z.flatten(0, 1).transpose(0, 1)
+    squares = (torch.bmm(by_head, gram) * by_head).sum(-1)
+    return squares.clamp(min=0).sqrt().T.unflatten(0, z.shape[:2])

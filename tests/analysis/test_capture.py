@@ -10,8 +10,8 @@ import pytest
 import torch
 from transformers import Gemma2Config, Gemma2ForCausalLM, PreTrainedModel
 
-from analysis.anatomy import AnatomyError, body_of, sizes_of
-from analysis.capture import CaptureError, attention_pattern, reading_patterns
+from analysis.anatomy import body_of, sizes_of
+from analysis.capture import attention_scores, reading_patterns
 from analysis.schema import Sizes
 from tests import tiny
 from tests.oracles import eager_attentions
@@ -102,31 +102,37 @@ def test_a_mask_that_is_added_and_one_that_selects_give_the_same_pattern() -> No
     query, key = torch.randn(1, 4, 5, 8, generator=generator), torch.randn(1, 2, 5, 8, generator=generator)
     selects = torch.ones(5, 5, dtype=torch.bool).tril()[None, None]
     adds = torch.zeros(1, 1, 5, 5).masked_fill(~selects, float("-inf"))
-    by_rule = attention_pattern(query, key, None, scaling=0.3, causal=True)
-    assert torch.equal(by_rule, attention_pattern(query, key, selects, scaling=0.3, causal=True))
-    assert torch.equal(by_rule, attention_pattern(query, key, adds, scaling=0.3, causal=True))
-    both_ways = attention_pattern(query, key, None, scaling=0.3, causal=False)
+    by_rule = attention_scores(query, key, None, scaling=0.3, causal=True).softmax(-1)
+    assert torch.equal(by_rule, attention_scores(query, key, selects, scaling=0.3, causal=True).softmax(-1))
+    assert torch.equal(by_rule, attention_scores(query, key, adds, scaling=0.3, causal=True).softmax(-1))
+    assert (by_rule.triu(1) == 0).all()
+    both_ways = attention_scores(query, key, None, scaling=0.3, causal=False).softmax(-1)
     assert (both_ways > 0).all()
 
 
-def test_a_model_that_caps_its_scores_is_refused_with_a_sentence() -> None:
+def test_capped_scores_and_sliding_windows_give_the_patterns_and_logits_of_eager_attention() -> None:
+    torch.manual_seed(0)
     config = Gemma2Config(
         vocab_size=50,
         hidden_size=16,
         intermediate_size=16,
-        num_hidden_layers=1,
+        num_hidden_layers=2,
         num_attention_heads=2,
         num_key_value_heads=1,
         head_dim=8,
+        sliding_window=5,
+        attn_logit_softcapping=0.05,  # so low that it changes every score
+        attn_implementation="eager",
     )
     model = Gemma2ForCausalLM(config).eval()
-    with (
-        pytest.raises(CaptureError, match="expected plain softmax attention, got a model with softcap"),
-        reading_patterns(model, lambda layer, pattern: None),
-    ):
-        model(torch.tensor([[1, 2, 3]]))
-    with pytest.raises(AnatomyError, match="expected a family among gpt2, gpt_neox, llama, got gemma2"):
-        sizes_of(config)
+    tokens = torch.randint(1, 50, (1, 12), generator=torch.Generator().manual_seed(0))
+    eager = eager_attentions(model, tokens[0].tolist())
+    np.testing.assert_allclose(captured(model, tokens)[:, 0], eager, atol=1e-6)
+    with torch.no_grad():
+        expected = model(tokens).logits
+        with reading_patterns(model, lambda layer, pattern: None):
+            torch.testing.assert_close(model(tokens).logits, expected)
+    assert (eager[0, 0, 11, :6] == 0).all()  # the first layer's window slides
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from analysis.datasets.rows import Rows
-from analysis.schema import HEAD_METRICS, DatasetKind, Sizes, SurveySpec, head_metrics
+from analysis.metrics import HEAD_METRICS, head_metrics
+from analysis.schema import DatasetKind, Sizes, SurveySpec
 from analysis.statistics.heads import HeadSums
 from analysis.survey import measure_rows
 from tests import tiny

@@ -1,0 +1,222 @@
+"""From the partials of a survey to its files: what pages read, by slice.
+
+`summary`: for every metric `<component>.<key>` float64 and, where it is a mean, `<component>.<key>.error`, its standard
+error over documents; [layer, head], [layer, neuron] (float32) or [layer]. Natural text also has `head.mass` and
+`head.mass.error` [layer, head, class of `Mass`].
+
+`rows` (in depth): `tokens` int32, `starts` int64 [row + 1], `documents` int32 [row]; `frequent` int32 and
+`frequent_counts` int64, the tokens that have means of their own.
+
+`layer-<n>` for kept texts as `analysis.statistics.kept` says; and in depth, first axis head or neuron:
+`head.histogram` int32 [head, bin]; `head.example_row`, `head.example_score`, `head.example_query` [head, example] and
+`head.example_weights` uint8 [head, example, src]; `head.query_tokens`, `head.query_means`, `head.key_tokens`,
+`head.key_means` [head, 10]; `neuron.histogram` int32 [neuron, 64] with `neuron.range` float32 [neuron, 2];
+`neuron.example_*` for 65 examples (20 highest, 20 lowest, 5 in each interval from low to high) and
+`neuron.example_window` int8 [neuron, example, 24]; `neuron.tokens`, `neuron.token_means` [neuron, 20] (10 highest, then
+10 lowest means by token).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from analysis.datasets.rows import Rows
+from analysis.datasets.table import DATASETS
+from analysis.metrics import HEAD_METRICS, LAYER_METRICS, NEURON_METRICS
+from analysis.schema import DatasetKind, SurveySpec
+from analysis.statistics.batch import frequent_tokens
+from analysis.statistics.documents import mean_and_error
+from analysis.statistics.head_examples import choose_examples, histogram, top_tokens
+from analysis.statistics.neuron_examples import merge_intervals, merge_strongest
+from analysis.statistics.neurons import central_moments
+from analysis.store import Artifact, write_arrays
+
+N_TOKENS = 10  # of a neuron, with the highest and with the lowest means
+
+Arrays = dict[str, np.ndarray]
+
+
+def merge_partials(
+    folder: Path, spec: SurveySpec, rows: Rows, partials: list[Artifact], calibration: Artifact | None
+) -> dict[str, Any]:
+    """Write the survey's files into a folder that is being published; what the manifest says of them.
+
+    `calibration` is needed where the spec asks for neurons. One layer's arrays are in memory at a time.
+    """
+    documents = np.unique(rows.documents[: spec.rows])
+    kind = DATASETS[spec.dataset].kind
+    sums = Sums(documents, partials)
+    summary: Arrays = {}
+    queries: dict[str, int] = {}
+    for metric in HEAD_METRICS:
+        if metric.dataset_kind is kind:
+            counts = sums.add_up(f"head.count.{metric.key}")
+            queries[metric.key] = int(counts.sum(0).max())
+            summary |= _with_error(f"head.{metric.key}", sums.add_up(f"head.sum.{metric.key}"), counts)
+    if kind is DatasetKind.NATURAL:
+        counts = sums.add_up("head.count.self")[..., None]
+        summary |= _with_error("head.mass", sums.add_up("head.mass"), counts)
+    meta: dict[str, Any] = {"metrics": [f"head.{key}" for key in queries], "queries": queries}
+    if calibration:
+        for metric in LAYER_METRICS:
+            counts = sums.add_up(f"layer.count.{metric.key}")
+            if counts.any():
+                meta["metrics"].append(f"layer.{metric.key}")
+                queries[metric.key] = int(counts.sum(0).max())
+                summary |= _with_error(f"layer.{metric.key}", sums.add_up(f"layer.sum.{metric.key}"), counts)
+        frequent, frequent_counts = frequent_tokens(rows, spec.rows)
+        layers = _heads(sums, rows.documents[: spec.rows], frequent, frequent_counts)
+        neurons: list[Arrays] = []
+        for layer, arrays in enumerate(layers):
+            of_layer, in_summary = _neurons(layer, sums, rows.documents, frequent, frequent_counts, calibration)
+            arrays |= of_layer
+            neurons.append(in_summary)
+            _write_layer(folder, layer, arrays, partials)
+            arrays.clear()
+        summary |= {name: np.stack([array[name] for array in neurons]) for name in neurons[0]}
+        meta["metrics"] += [f"neuron.{metric.key}" for metric in NEURON_METRICS]
+        queries |= {metric.key: int(sums.add_up("positions").sum()) for metric in NEURON_METRICS}
+        write_arrays(
+            folder,
+            {
+                "tokens": rows.tokens[: rows.starts[spec.rows]],
+                "starts": rows.starts[: spec.rows + 1],
+                "documents": rows.documents[: spec.rows],
+                "offsets": rows.offsets[: spec.rows],
+                "frequent": frequent,
+                "frequent_counts": frequent_counts,
+            },
+            file="rows",
+        )
+        meta["titles"] = list(rows.titles)
+    elif spec.pattern_rows:
+        for layer in range(len(next(iter(summary.values())))):
+            _write_layer(folder, layer, {}, partials)
+    write_arrays(folder, summary, file="summary")
+    return meta
+
+
+class Sums:
+    """The totals of a survey's documents over its partials."""
+
+    def __init__(self, documents: np.ndarray, partials: list[Artifact]) -> None:
+        self.documents, self.partials = documents, partials
+        self._places = [np.searchsorted(documents, partial.read("documents", file="sums")) for partial in partials]
+
+    def add_up(self, array: str, *, file: str = "sums") -> np.ndarray:
+        """An array whose first axis is the shard's documents, for all documents: float64 or int64."""
+        parts = [partial.read(array, file=file) for partial in self.partials]
+        dtype = np.int64 if np.issubdtype(parts[0].dtype, np.integer) else np.float64
+        total = np.zeros((len(self.documents), *parts[0].shape[1:]), dtype=dtype)
+        for places, part in zip(self._places, parts, strict=True):
+            total[places] += part
+        return total
+
+    def total(self, array: str, *, file: str = "sums") -> np.ndarray:
+        """An array that every partial has in the same shape, added up in float64."""
+        return np.sum([partial.read(array, file=file) for partial in self.partials], axis=0, dtype=np.float64)
+
+    def all_rows(self, array: str) -> np.ndarray:
+        """An array whose first axis is the shard's rows, for all rows."""
+        return np.concatenate([partial.read(array, file="sums") for partial in self.partials])
+
+
+def _with_error(name: str, sums: np.ndarray, counts: np.ndarray) -> Arrays:
+    mean, error = mean_and_error(sums, counts)
+    return {name: mean, f"{name}.error": error}
+
+
+def _heads(sums: Sums, documents: np.ndarray, frequent: np.ndarray, frequent_counts: np.ndarray) -> list[Arrays]:
+    """Histogram, examples and top tokens of every head, by layer."""
+    scores, queries, weights = (sums.all_rows(f"row.{name}") for name in ("score", "query", "weights"))
+    chosen = choose_examples(scores, documents)  # [layer, head, example]
+    at = np.moveaxis(np.maximum(chosen, 0), -1, 0)
+    by_query = top_tokens(sums.total("token.by_query"), frequent_counts, frequent)
+    by_key = top_tokens(sums.total("token.by_key"), sums.total("token.key_counts"), frequent)
+    arrays = {
+        "head.histogram": histogram(scores),
+        "head.example_row": chosen,
+        "head.example_score": np.moveaxis(np.take_along_axis(scores, at, axis=0), 0, -1),
+        "head.example_query": np.moveaxis(np.take_along_axis(queries, at, axis=0), 0, -1),
+        "head.example_weights": np.moveaxis(np.take_along_axis(weights, at[..., None], axis=0), 0, -2),
+        "head.query_tokens": by_query[0],
+        "head.query_means": by_query[1],
+        "head.key_tokens": by_key[0],
+        "head.key_means": by_key[1],
+    }
+    return [{name: array[layer] for name, array in arrays.items()} for layer in range(scores.shape[1])]
+
+
+def _neurons(
+    layer: int,
+    sums: Sums,
+    documents: np.ndarray,
+    frequent: np.ndarray,
+    frequent_counts: np.ndarray,
+    calibration: Artifact,
+) -> tuple[Arrays, Arrays]:
+    """One layer's neurons: what its file holds, and what the summary does (float32 [neuron])."""
+    file = f"layer-{layer}"
+    positions = sums.add_up("positions")[:, None]
+    number = positions.sum()
+    mean, mean_error = mean_and_error(sums.add_up("neuron.sums", file=file), positions)
+    active, active_error = mean_and_error(sums.add_up("neuron.active", file=file), positions)
+    variance = np.maximum(sums.total("neuron.squares", file=file) / number - mean**2, 0)
+    skewness, kurtosis = central_moments(sums.total("neuron.powers", file=file))
+    partials = sums.partials
+    summary = {
+        "mean": mean,
+        "mean.error": mean_error,
+        "standard_deviation": np.sqrt(variance * number / (number - 1)),
+        "skewness": skewness,
+        "kurtosis": kurtosis,
+        "maximum": np.max([partial.read("neuron.highest", file=file) for partial in partials], axis=0),
+        "minimum": np.min([partial.read("neuron.lowest", file=file) for partial in partials], axis=0),
+        "share_active": active,
+        "share_active.error": active_error,
+    }
+    ends = [calibration.read(name, layer) for name in ("low", "high")]
+    tokens, means = _tokens_by_mean(sums.total("neuron.by_token", file=file), frequent, frequent_counts)
+    arrays = {
+        "neuron.histogram": sums.total("neuron.histogram", file=file).astype(np.int32),
+        "neuron.range": np.stack(ends, axis=-1).astype(np.float32),
+        "neuron.tokens": tokens,
+        "neuron.token_means": means,
+    }
+    groups = [
+        merge_strongest([_examples(partial, file, "strongest") for partial in partials], documents),
+        merge_strongest([_examples(partial, file, "weakest") for partial in partials], documents),
+        merge_intervals([_examples(partial, file, "interval") for partial in partials], documents),
+    ]
+    groups[1]["score"] = -groups[1]["score"]
+    for name in groups[0]:
+        arrays[f"neuron.example_{name}"] = np.concatenate([group[name] for group in groups], axis=1)
+    return arrays, {f"neuron.{name}": array.astype(np.float32) for name, array in summary.items()}
+
+
+def _examples(partial: Artifact, file: str, group: str) -> Arrays:
+    names = ("score", "row", "position", "scale", "window")
+    return {name: partial.read(f"neuron.{group}.{name}", file=file) for name in names}
+
+
+def _tokens_by_mean(by_token: np.ndarray, frequent: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The frequent tokens with the highest and, from the lowest up, the lowest mean activation of each neuron."""
+    n = min(N_TOKENS, len(frequent))
+    means = (by_token / counts[:, None]).astype(np.float32)
+    order = np.argsort(-means, axis=0, kind="stable")
+    chosen = np.concatenate([order[:n], order[::-1][:n]]).T
+    return frequent[chosen], np.take_along_axis(means.T, chosen, axis=1)
+
+
+def _write_layer(folder: Path, layer: int, arrays: Arrays, partials: list[Artifact]) -> None:
+    """A layer's file: these arrays, and the kept texts of all partials."""
+    file = f"layer-{layer}"
+    kept: Arrays = {}
+    for partial in partials:
+        if f"{file}.safetensors" in partial.files:
+            names = [name for name in partial.names(file=file) if not name.startswith("neuron.")]
+            kept |= {name: partial.read(name, file=file) for name in names}
+    write_arrays(folder, arrays | kept, file=file)

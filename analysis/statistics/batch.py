@@ -1,0 +1,123 @@
+"""What the statistics of every layer need to know of one batch of rows."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Sequence
+from typing import Self
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from analysis.datasets.rows import Rows
+
+# Tokens that occur so often in a survey have means of their own.
+OFTEN = 10
+
+
+def frequent_tokens(rows: Rows, n_rows: int) -> tuple[np.ndarray, np.ndarray]:
+    """The tokens seen `OFTEN` times or more at positions ≥ 1 of the first rows, and how often: int32, ascending, and
+    int64."""
+    counts = np.bincount(np.concatenate([rows[row][1:] for row in range(n_rows)]))
+    frequent = np.flatnonzero(counts >= OFTEN)
+    return frequent.astype(np.int32), counts[frequent]
+
+
+@dataclasses.dataclass(frozen=True)
+class Batch:
+    """Rows of one length that go through the model together."""
+
+    rows: range  # of the dataset
+    documents: tuple[int, ...]  # of each row: its place among the shard's documents
+    tokens: Int[Tensor, "batch pos"]
+    frequent: Int[Tensor, "batch pos"]  # the token's place among the frequent ones, −1 for others and at position 0
+
+    @classmethod
+    def of(
+        cls, rows: Rows, indices: range, *, documents: np.ndarray, frequent: np.ndarray, device: torch.device
+    ) -> Self:
+        """`documents`: the shard's documents, ascending; `frequent`: the frequent tokens, ascending."""
+        tokens = np.stack([rows[row] for row in indices]).astype(np.int64)
+        places = np.searchsorted(frequent, tokens).clip(max=max(len(frequent) - 1, 0))
+        found = frequent[places] == tokens if len(frequent) else np.zeros_like(tokens, dtype=bool)
+        found[:, 0] = False
+        return cls(
+            rows=indices,
+            documents=tuple(np.searchsorted(documents, rows.documents[list(indices)]).tolist()),
+            tokens=torch.from_numpy(tokens).to(device),
+            frequent=torch.from_numpy(np.where(found, places, -1)).to(device),
+        )
+
+    @property
+    def length(self) -> int:
+        return self.tokens.shape[1]
+
+    @functools.cached_property
+    def document_index(self) -> Int[Tensor, "batch"]:
+        return torch.tensor(self.documents, device=self.tokens.device)
+
+    @functools.cached_property
+    def duplicates(self) -> Bool[Tensor, "batch dest src"]:
+        """Whether src is an earlier position (≥ 1) with the same token as dest."""
+        same = self.tokens[:, :, None] == self.tokens[:, None, :]
+        same[:, :, 0] = False
+        return same.tril(-1)
+
+    @functools.cached_property
+    def inductions(self) -> Bool[Tensor, "batch dest src"]:
+        """Whether src is an earlier position just after one with the same token as dest."""
+        return torch.nn.functional.pad(self.duplicates, (1, 0))[..., :-1].tril(-1)
+
+    @functools.cached_property
+    def token_masks(self) -> Float[Tensor, "batch cells mask"]:
+        """As columns over the cells [dest × src]: duplicates, inductions, and both without the cells that a class of
+        `Mass` before them holds."""
+        previous = torch.ones(self.length, self.length, dtype=torch.bool, device=self.tokens.device).tril(-1).triu(-1)
+        duplicates = self.duplicates & ~previous
+        inductions = self.inductions & ~previous & ~self.duplicates
+        masks = torch.stack([self.duplicates, self.inductions, duplicates, inductions], dim=-1)
+        return masks.flatten(1, 2).float()
+
+    @functools.cached_property
+    def queries_with_duplicates(self) -> Int[Tensor, "batch"]:
+        return self.duplicates.any(-1).sum(-1)
+
+    @functools.cached_property
+    def queries_with_inductions(self) -> Int[Tensor, "batch"]:
+        return self.inductions.any(-1).sum(-1)
+
+    @functools.cached_property
+    def frequent_cells(self) -> tuple[Int[Tensor, "cell"], Int[Tensor, "cell"]]:
+        """The cells [batch × pos] that hold frequent tokens, ordered by token, and the tokens' places."""
+        places, cells = self.frequent.flatten().sort(stable=True)
+        first = int((places < 0).sum())
+        return cells[first:], places[first:]
+
+    @functools.cached_property
+    def frequent_sums(self) -> tuple[Tensor, Int[Tensor, "token"]]:
+        """A sparse matrix that sums rows of cells by frequent token, and the places of those tokens."""
+        cells, places = self.frequent_cells
+        tokens, counts = places.unique_consecutive(return_counts=True)
+        starts = torch.nn.functional.pad(counts.cumsum(0), (1, 0))
+        ones = torch.ones(len(cells), device=cells.device)
+        matrix = torch.sparse_csr_tensor(
+            starts, cells, ones, size=(len(tokens), self.tokens.numel()), check_invariants=False
+        )
+        return matrix, tokens
+
+
+def uniform_attention(batches: Sequence[Batch]) -> dict[str, float]:
+    """What uniform attention over all earlier keys and the query itself would give for the metrics that follow
+    tokens: the mean over their queries of the number of cells in the mask divided by q + 1."""
+    sums = {"duplicate_token": 0.0, "induction": 0.0}
+    counts = {"duplicate_token": 0, "induction": 0}
+    for batch in batches:
+        visible = torch.arange(1, batch.length + 1, device=batch.tokens.device)
+        for key, mask in (("duplicate_token", batch.duplicates), ("induction", batch.inductions)):
+            cells = mask.sum(-1)
+            sums[key] += float((cells / visible).sum())
+            counts[key] += int((cells > 0).sum())
+    return {key: sums[key] / counts[key] for key in sums if counts[key]}

@@ -1,0 +1,236 @@
+"""Examples of neurons: the rows with the highest and lowest activations, and some of every interval between.
+
+Each example is a row, the position of its extreme, and a window of activations around it in 127 steps. All choices
+follow a total order (score, then the dataset's random order of rows), so that shards merge into what one pass finds.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from .batch import Batch
+
+N_STRONGEST = 20  # examples with the highest, and with the lowest, activations
+N_INTERVALS = 5
+N_IN_INTERVAL = 5
+WINDOW = 24  # tokens with an example's activations
+BEFORE = 15  # of them, tokens before the extreme where the row has so many
+BLOCK = 8  # positions whose extreme is noted together
+
+Pairs = Int[Tensor, "pair"]
+
+
+class Extremes:
+    """The largest (`sign` 1) or smallest (−1) activations at positions ≥ 1 of a batch, and, only for the rows and
+    neurons that ask, where they are and what is around them."""
+
+    def __init__(self, activation: Float[Tensor, "batch pos neuron"], *, sign: int) -> None:
+        self._activation, self._sign = activation, sign
+        live = activation[:, 1:]
+        whole = live.shape[1] // BLOCK
+        blocks = live[:, : whole * BLOCK].unflatten(1, (whole, BLOCK))
+        rest = live[:, whole * BLOCK :]
+        parts = [part for part, size in ((blocks, whole), (rest[:, None], rest.shape[1])) if size]
+        self._in_blocks = torch.cat([part.amax(2) if sign > 0 else part.amin(2) for part in parts], dim=1)
+
+    @functools.cached_property
+    def scores(self) -> Float[Tensor, "batch neuron"]:
+        """The extreme of each row, times `sign`."""
+        return self._in_blocks.amax(1) if self._sign > 0 else -self._in_blocks.amin(1)
+
+    def positions(self, rows: Pairs, neurons: Pairs) -> Pairs:
+        """The first position of each pair's extreme."""
+        of_blocks = self._gather(self._in_blocks, rows, torch.zeros_like(rows), neurons, self._in_blocks.shape[1])
+        start = 1 + BLOCK * (of_blocks * self._sign).argmax(1)
+        # past the end the last position stands again, after its own place
+        return start + (self._gather(self._activation, rows, start, neurons, BLOCK) * self._sign).argmax(1)
+
+    def around(
+        self, rows: Pairs, neurons: Pairs, positions: Pairs, *, width: int
+    ) -> tuple[Int[Tensor, "pair width"], Float[Tensor, "pair"]]:
+        """Activations from `window_start` on, in steps of a 127th of the largest of them, and that largest."""
+        start = window_start(positions, self._activation.shape[1], width)
+        values = self._gather(self._activation, rows, start, neurons, width)
+        scale = values.abs().amax(1)
+        steps = (values * (127 / scale.clamp(min=torch.finfo(scale.dtype).tiny))[:, None]).round().to(torch.int8)
+        return steps, scale
+
+    @staticmethod
+    def _gather(
+        source: Float[Tensor, "batch pos neuron"], rows: Pairs, start: Pairs, neurons: Pairs, number: int
+    ) -> Float[Tensor, "pair number"]:
+        """`number` positions from `start` on (the last one again where there are no more)."""
+        _, length, n = source.shape
+        positions = (start[:, None] + torch.arange(number, device=start.device)).clamp_(max=length - 1)
+        cells = (rows[:, None] * length + positions) * n + neurons[:, None]
+        return source.flatten().index_select(0, cells.flatten()).view(len(rows), number)
+
+
+def window_start(positions: Pairs, length: int, width: int) -> Pairs:
+    """The first position of the window around each extreme, so that the whole window is in the row."""
+    return (positions - BEFORE).clamp(min=0, max=length - width)
+
+
+class _Examples:
+    """Slots of examples for every neuron."""
+
+    def __init__(self, n: int, n_slots: int, *, length: int, device: torch.device) -> None:
+        self.width = min(WINDOW, length)
+        shape = (n, n_slots)
+        self.scores = torch.full(shape, -torch.inf, device=device)
+        self.rows = torch.full(shape, -1, dtype=torch.int32, device=device)
+        self.positions = torch.zeros(shape, dtype=torch.int16, device=device)
+        self.scales = torch.zeros(shape, device=device)
+        self.windows = torch.zeros((*shape, self.width), dtype=torch.int8, device=device)
+        self.documents = torch.full(shape, -1, dtype=torch.int32, device=device)
+
+    def _put(self, neurons: Pairs, slots: Pairs, batch_rows: Pairs, extremes: Extremes, batch: Batch) -> None:
+        positions = extremes.positions(batch_rows, neurons)
+        width = min(self.width, batch.length)
+        steps, scales = extremes.around(batch_rows, neurons, positions, width=width)
+        self.scores[neurons, slots] = extremes.scores[batch_rows, neurons]
+        self.rows[neurons, slots] = (batch_rows + batch.rows.start).to(torch.int32)
+        self.positions[neurons, slots] = positions.to(torch.int16)
+        self.scales[neurons, slots] = scales
+        self.windows[neurons, slots] = torch.nn.functional.pad(steps, (0, self.width - width))
+        self.documents[neurons, slots] = batch.document_index[batch_rows].to(torch.int32)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """As they are stored: `score`, `row` (−1: an empty slot), `position`, `scale` [neuron, slot], `window` int8
+        [neuron, slot, token]."""
+        arrays = {
+            "score": self.scores,
+            "row": self.rows,
+            "position": self.positions,
+            "scale": self.scales,
+            "window": self.windows,
+        }
+        return {name: array.cpu().numpy() for name, array in arrays.items()}
+
+
+class Strongest(_Examples):
+    """The `N_STRONGEST` rows with the highest scores, one a document; of equal scores the earlier row."""
+
+    def __init__(self, n: int, *, length: int, device: torch.device) -> None:
+        super().__init__(n, N_STRONGEST, length=length, device=device)
+        self._seen: set[int] = set()
+
+    def add(self, extremes: Extremes, batch: Batch) -> None:
+        """Let the batch's rows take the places of weaker ones. Of rows with exactly equal scores the earlier stays."""
+        candidates = self._best_of_each_document(extremes.scores, batch).T
+        candidates.masked_fill_(candidates <= self.scores.amin(1, keepdim=True), -torch.inf)
+        n_slots = self.scores.shape[1]
+        best = torch.cat([self.scores, candidates], dim=1).topk(n_slots, dim=1, sorted=False).indices
+        kept = torch.zeros(len(best), n_slots + len(batch.rows), dtype=torch.bool, device=best.device)
+        kept.scatter_(1, best, True)
+        newcomers = kept[:, n_slots:] & (candidates > -torch.inf)
+        free = ~kept[:, :n_slots]
+        # both lists of pairs are ordered by neuron: its first free slots go to its newcomers
+        taken = free & (free.cumsum(1) <= newcomers.sum(1, keepdim=True))
+        neurons, slots = taken.nonzero(as_tuple=True)
+        if len(neurons):
+            self._put(neurons, slots, newcomers.nonzero(as_tuple=True)[1], extremes, batch)
+        self._seen.update(batch.documents)
+
+    def _best_of_each_document(
+        self, scores: Float[Tensor, "batch neuron"], batch: Batch
+    ) -> Float[Tensor, "batch neuron"]:
+        """The scores, −∞ where a row of the same document is at least as good, in this batch or in a slot; a slot
+        that is beaten by its own document is emptied."""
+        candidates = scores.clone()
+        for i, document in enumerate(batch.documents):
+            for j in range(i):
+                if batch.documents[j] == document:
+                    worse = candidates[i] <= candidates[j]
+                    candidates[i].masked_fill_(worse, -torch.inf)
+                    candidates[j].masked_fill_(~worse, -torch.inf)
+            if document in self._seen:
+                same = self.documents == document
+                old = self.scores.masked_fill(~same, -torch.inf).amax(1)
+                candidates[i].masked_fill_(candidates[i] <= old, -torch.inf)
+                self._empty(same & (candidates[i] > old)[:, None])
+        return candidates
+
+    def _empty(self, slots: Bool[Tensor, "neuron slot"]) -> None:
+        self.scores.masked_fill_(slots, -torch.inf)
+        self.rows.masked_fill_(slots, -1)
+        self.documents.masked_fill_(slots, -1)
+
+
+class IntervalExamples(_Examples):
+    """The first `N_IN_INTERVAL` rows, one a document, whose maximum is in each interval, from low to high."""
+
+    def __init__(self, edges: Float[Tensor, "neuron edge"], *, length: int) -> None:
+        super().__init__(len(edges), N_INTERVALS * N_IN_INTERVAL, length=length, device=edges.device)
+        self._edges = edges
+        self._counts = torch.zeros(len(edges), N_INTERVALS, dtype=torch.int64, device=edges.device)
+        self._seen: set[int] = set()
+
+    def add(self, extremes: Extremes, batch: Batch) -> None:
+        """Put the batch's rows, in their order, into the free slots of their intervals."""
+        scores = extremes.scores
+        intervals = sum((scores > edge).long() for edge in self._edges.unbind(1))
+        every = torch.arange(len(self._edges), device=scores.device)
+        found: list[tuple[Tensor, Tensor, Tensor]] = []
+        for i, document in enumerate(batch.documents):
+            interval = intervals[i]
+            count = self._counts[every, interval]
+            wanted = count < N_IN_INTERVAL
+            if document in self._seen:
+                places = (interval * N_IN_INTERVAL)[:, None] + torch.arange(N_IN_INTERVAL, device=scores.device)
+                wanted &= (self.documents.gather(1, places) != document).all(1)
+            neurons = wanted.nonzero().squeeze(1)
+            if len(neurons):
+                slots = interval[neurons] * N_IN_INTERVAL + count[neurons]
+                self._counts[neurons, interval[neurons]] += 1
+                self.documents[neurons, slots] = document
+                found.append((neurons, slots, torch.full_like(neurons, i)))
+            self._seen.add(document)
+        if found:
+            neurons, slots, rows = (torch.cat(parts) for parts in zip(*found, strict=True))
+            self._put(neurons, slots, rows, extremes, batch)
+
+
+def merge_strongest(parts: list[dict[str, np.ndarray]], documents: np.ndarray) -> dict[str, np.ndarray]:
+    """The strongest examples of all shards, best first, from each shard's `arrays()`. `documents`: of each row."""
+    joined = {name: np.concatenate([part[name] for part in parts], axis=1) for name in parts[0]}
+    by_row = _take(joined, np.argsort(joined["row"], axis=1, kind="stable"))
+    by_score = _take(by_row, np.argsort(-by_row["score"], axis=1, kind="stable"))
+    return _one_a_document(by_score, documents, N_STRONGEST)
+
+
+def merge_intervals(parts: list[dict[str, np.ndarray]], documents: np.ndarray) -> dict[str, np.ndarray]:
+    """The first examples of each interval over all shards, from low to high, from each shard's `arrays()`."""
+    merged = []
+    for interval in range(N_INTERVALS):
+        slots = slice(interval * N_IN_INTERVAL, (interval + 1) * N_IN_INTERVAL)
+        joined = {name: np.concatenate([part[name][:, slots] for part in parts], axis=1) for name in parts[0]}
+        rows = np.where(joined["row"] < 0, np.iinfo(np.int32).max, joined["row"])
+        by_row = _take(joined, np.argsort(rows, axis=1, kind="stable"))
+        merged.append(_one_a_document(by_row, documents, N_IN_INTERVAL))
+    return {name: np.concatenate([part[name] for part in merged], axis=1) for name in merged[0]}
+
+
+def _one_a_document(examples: dict[str, np.ndarray], documents: np.ndarray, number: int) -> dict[str, np.ndarray]:
+    """The first examples, each of another document; row −1 where there are fewer."""
+    rows = examples["row"]
+    found = np.where(rows >= 0, documents[rows], -1)
+    order = np.argsort(found, axis=1, kind="stable")
+    ordered = np.take_along_axis(found, order, axis=1)
+    again = np.zeros(rows.shape, dtype=bool)
+    np.put_along_axis(again, order[:, 1:], ordered[:, 1:] == ordered[:, :-1], axis=1)
+    rows = np.where(again, -1, rows)
+    first = np.argsort(rows < 0, axis=1, kind="stable")[:, :number]
+    return _take(examples | {"row": rows}, first)
+
+
+def _take(examples: dict[str, np.ndarray], order: np.ndarray) -> dict[str, np.ndarray]:
+    return {
+        name: np.take_along_axis(array, order if array.ndim == 2 else order[..., None], axis=1)
+        for name, array in examples.items()
+    }

@@ -1,0 +1,160 @@
+"""What the neurons of a layer do on many rows: moments, histogram, means by token, examples with windows.
+
+Position 0, the BOS token, is left out of everything: activations there are of another size and say nothing of a text.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from analysis.capture import NeuronReading
+from analysis.schema import Sizes
+
+from .batch import Batch
+from .neuron_examples import Extremes, IntervalExamples, Strongest
+
+HISTOGRAM_BINS = 64
+# Histogram, skewness and kurtosis read one position in so many: those with (position + row) % SAMPLE == 0.
+SAMPLE = 8
+
+
+@dataclasses.dataclass(frozen=True)
+class Calibration:
+    """What the first rows of a survey fix for all of it, so that shards agree: float32 [layer, neuron] each."""
+
+    low: np.ndarray  # ends of the histogram
+    high: np.ndarray
+    centre: np.ndarray  # what third and fourth powers are taken around
+    edges: np.ndarray  # [layer, neuron, 4]: between the intervals of the sequence maximum
+
+
+class Calibrating:
+    """Read the calibration rows."""
+
+    def __init__(self, sizes: Sizes) -> None:
+        shape = (sizes.n_layers, sizes.d_mlp)
+        self.low, self.high = np.full(shape, np.inf, np.float32), np.full(shape, -np.inf, np.float32)
+        self.sums = np.zeros(shape)
+        self.n_positions = np.zeros(sizes.n_layers)
+        self.maxima: list[list[np.ndarray]] = [[] for _ in range(sizes.n_layers)]
+
+    def add(self, layer: int, reading: NeuronReading) -> None:
+        live = reading.activation[:, 1:].float()
+        highest, lowest = live.amax(1).cpu().numpy(), live.amin(1).cpu().numpy()
+        self.maxima[layer].append(highest)
+        self.high[layer] = np.maximum(self.high[layer], highest.max(0))
+        self.low[layer] = np.minimum(self.low[layer], lowest.min(0))
+        self.sums[layer] += live.sum((0, 1)).double().cpu().numpy()
+        self.n_positions[layer] += live.shape[0] * live.shape[1]
+
+    def finish(self) -> Calibration:
+        """The ends of the histogram are the extremes, a tenth of their distance farther apart on each side."""
+        margin = np.maximum((self.high - self.low) / 10, 1e-6)
+        maxima = np.stack([np.concatenate(layer) for layer in self.maxima], axis=1)  # [row, layer, neuron]
+        edges = np.quantile(maxima, (0.2, 0.4, 0.6, 0.8), axis=0).astype(np.float32)
+        centre = (self.sums / self.n_positions[:, None]).astype(np.float32)
+        return Calibration(self.low - margin, self.high + margin, centre, np.moveaxis(edges, 0, -1))
+
+
+class NeuronSums:
+    """What a shard knows of the neurons of one layer."""
+
+    def __init__(
+        self, sizes: Sizes, calibration: Calibration, layer: int, *, n_documents: int, n_frequent: int, length: int,
+        device: torch.device,
+    ) -> None:  # fmt: skip
+        """`length`: tokens of the longest row."""
+        n = sizes.d_mlp
+
+        def zeros(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
+            return torch.zeros(*shape, dtype=dtype, device=device)
+
+        self.sums, self.active = zeros(n_documents, n), zeros(n_documents, n)
+        self.squares = zeros(n, dtype=torch.float64)
+        self.powers = zeros(5, n, dtype=torch.float64)  # of the sample, around the calibration's centre
+        self.highest, self.lowest = zeros(n) - torch.inf, zeros(n) + torch.inf
+        self.histogram = zeros(n, HISTOGRAM_BINS, dtype=torch.int32)
+        self.by_token = zeros(n_frequent, n)
+        self.strongest = Strongest(n, length=length, device=device)
+        self.weakest = Strongest(n, length=length, device=device)
+        edges = torch.from_numpy(calibration.edges[layer]).to(device)
+        self.intervals = IntervalExamples(edges, length=length)
+        self._low = torch.from_numpy(calibration.low[layer]).to(device)
+        width = torch.from_numpy(calibration.high[layer]).to(device) - self._low
+        self._bins_per_unit = HISTOGRAM_BINS / width
+        self._centre = torch.from_numpy(calibration.centre[layer]).to(device)
+
+    def add(self, reading: NeuronReading, batch: Batch) -> None:
+        """Count every row of a batch."""
+        activation = reading.activation.float()
+        live = activation[:, 1:]
+        gate = live if reading.gate is None else reading.gate[:, 1:]
+        scratch = torch.empty_like(live)
+        self.sums.index_add_(0, batch.document_index, live.sum(1))
+        self.squares += torch.mul(live, live, out=scratch).sum((0, 1)).double()
+        # as float: comparing into booleans and summing those is four times slower
+        self.active.index_add_(0, batch.document_index, torch.gt(gate, 0, out=scratch).sum(1))
+        if len(self.by_token):
+            matrix, places = batch.frequent_sums
+            self.by_token[places] += matrix @ activation.flatten(0, 1)
+        self._add_sample(activation, batch)
+
+        up, down = Extremes(activation, sign=1), Extremes(activation, sign=-1)
+        self.highest = torch.maximum(self.highest, up.scores.amax(0))
+        self.lowest = torch.minimum(self.lowest, -down.scores.amax(0))
+        self.strongest.add(up, batch)
+        self.weakest.add(down, batch)
+        self.intervals.add(up, batch)
+
+    def _add_sample(self, activation: Float[Tensor, "batch pos neuron"], batch: Batch) -> None:
+        rows = torch.arange(batch.rows.start, batch.rows.stop, device=activation.device)[:, None]
+        positions = torch.arange(batch.length, device=activation.device)
+        chosen = (((positions + rows) % SAMPLE == 0) & (positions > 0)).flatten().nonzero().squeeze(1)
+        sample = activation.flatten(0, 1).index_select(0, chosen)
+        n = sample.shape[1]
+        bins = ((sample - self._low) * self._bins_per_unit).clamp_(0, HISTOGRAM_BINS - 1).to(torch.int32)
+        bins += torch.arange(n, device=sample.device, dtype=torch.int32) * HISTOGRAM_BINS
+        self.histogram += torch.bincount(bins.flatten(), minlength=n * HISTOGRAM_BINS).view(n, -1).to(torch.int32)
+        around = sample - self._centre
+        power = torch.ones_like(around)
+        for i in range(len(self.powers)):
+            self.powers[i] += power.sum(0).double()
+            power *= around
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """As they are stored: first axis document, frequent token or neuron."""
+        own = {
+            "sums": self.sums,
+            "active": self.active,
+            "squares": self.squares,
+            "powers": self.powers,
+            "highest": self.highest,
+            "lowest": self.lowest,
+            "histogram": self.histogram,
+            "by_token": self.by_token,
+        }
+        return (
+            {name: array.cpu().numpy() for name, array in own.items()}
+            | {f"strongest.{name}": array for name, array in self.strongest.arrays().items()}
+            | {f"weakest.{name}": array for name, array in self.weakest.arrays().items()}
+            | {f"interval.{name}": array for name, array in self.intervals.arrays().items()}
+        )
+
+
+def central_moments(powers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Skewness and kurtosis (3 for a normal distribution) from sums of the powers 0 to 4 around any centre, float64
+    [5, neuron]; NaN where the activation never varies."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        first, second, third, fourth = powers[1:] / powers[0]
+        variance = second - first**2
+        skewness = (third - 3 * first * second + 2 * first**3) / variance**1.5
+        kurtosis = (fourth - 4 * first * third + 6 * first**2 * second - 3 * first**4) / variance**2
+    varies = variance > 1e-12 * second
+    return np.where(varies, skewness, np.nan), np.where(varies, kurtosis, np.nan)
+
+
