@@ -209,8 +209,8 @@ class Norm:
     """A norm, taken apart: what it does to a vector, then `gain` and `bias`."""
 
     kind: NormKind
-    gain: Float[Tensor, "d_model"]  # ones where there is no norm
-    bias: Float[Tensor, "d_model"] | None
+    gain: Float[Tensor, " d_model"]  # ones where there is no norm
+    bias: Float[Tensor, " d_model"] | None
 
     def fold(self, reads: Float[Tensor, "*parts d_model"]) -> Float[Tensor, "*parts d_model"]:
         """Vectors that read the norm's output as vectors that read the residual stream, up to its positive scale: the
@@ -260,9 +260,7 @@ def unembedding_of(model: nn.Module) -> Float[Tensor, "d_vocab d_model"]:
     return module.weight.detach()
 
 
-def logits_of(
-    model: nn.Module, residual: Float[Tensor, "*positions d_model"]
-) -> Float[Tensor, "*positions d_vocab"]:
+def logits_of(model: nn.Module, residual: Float[Tensor, "*positions d_model"]) -> Float[Tensor, "*positions d_vocab"]:
     """The model's own way from the residual stream to logits: final norm, unembedding, and its cap if it has one."""
     module: Any = model.get_output_embeddings()  # type: ignore[operator]  # of transformers' PreTrainedModel
     logits = module(body_of(model).get_submodule(family_of(model.config).final_norm)(residual))
@@ -281,7 +279,7 @@ class AttentionWeights:
     q_bias: Float[Tensor, "head d_head"] | None
     k_bias: Float[Tensor, "kv_head d_head"] | None
     v_bias: Float[Tensor, "kv_head d_head"] | None
-    o_bias: Float[Tensor, "d_model"] | None
+    o_bias: Float[Tensor, " d_model"] | None
 
 
 def attention_weights(model: nn.Module, layer: int) -> AttentionWeights:
@@ -324,7 +322,7 @@ def neuron_weights(model: nn.Module, layer: int) -> NeuronWeights:
     return NeuronWeights(_weight(block.get_submodule(family.w_in)), gate, _weight(block.get_submodule(family.w_out)).T)
 
 
-def rotary_frequencies(model: nn.Module) -> Float[Tensor, "half"] | None:
+def rotary_frequencies(model: nn.Module) -> Float[Tensor, " half"] | None:
     """The angle, in radians a position, by which rotary embedding turns dimension i with dimension i + half of each
     head's queries and keys; None where positions enter otherwise. Dimensions from 2 × half on are not turned."""
     module: Any = getattr(body_of(model), "rotary_emb", None)
@@ -335,6 +333,6 @@ def _weight(module: Any) -> Float[Tensor, "out in"]:
     return module.weight.detach().T if isinstance(module, Conv1D) else module.weight.detach()
 
 
-def _bias(module: Any) -> Float[Tensor, "out"] | None:
+def _bias(module: Any) -> Float[Tensor, " out"] | None:
     bias = getattr(module, "bias", None)
     return None if bias is None else bias.detach()

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import httpx
 
-from analysis.schema import JobKind, SurveySpec
+from analysis.schema import JobKind
 from analysis.signing import sign
 
 # Failed connections are tried again so often, waiting up to 0.5 × 2ⁿ seconds: the site may be restarting.
@@ -57,7 +57,7 @@ class Lease:
     job_id: int
     token: str
     kind: JobKind
-    spec: SurveySpec
+    spec: dict[str, Any]
     shard: int
 
     @classmethod
@@ -66,16 +66,15 @@ class Lease:
         answer = site.call(job_id, "claim", {})
         if answer is None:
             return None
-        spec = SurveySpec.from_json(answer["spec"])
-        return cls(site, job_id, answer["token"], JobKind(answer["kind"]), spec, answer["shard"])
+        return cls(site, job_id, answer["token"], JobKind(answer["kind"]), answer["spec"], answer["shard"])
 
     def renew(self, rows_done: int) -> None:
-        """Say that the worker lives and how far it is."""
+        """Say that the worker lives and how far it is: in rows of a survey, in layers of anything else."""
         self._call("renew", {"rows_done": rows_done})
 
-    def finish(self) -> None:
-        """Say that the artifact is in the store."""
-        self._call("finish", {})
+    def finish(self, result: dict[str, Any] | None = None) -> None:
+        """Say that the artifact is in the store, and what the site must know of it."""
+        self._call("finish", {"result": result or {}})
 
     def fail(self, error: str) -> None:
         """Say in one sentence why the job cannot be done."""

@@ -68,14 +68,11 @@ def merge_partials(
                 queries[metric.key] = int(counts.sum(0).max())
                 summary |= _with_error(f"layer.{metric.key}", sums.add_up(f"layer.sum.{metric.key}"), counts)
         frequent, frequent_counts = frequent_tokens(rows, spec.rows)
-        layers = _heads(sums, rows.documents[: spec.rows], frequent, frequent_counts)
         neurons: list[Arrays] = []
-        for layer, arrays in enumerate(layers):
-            of_layer, in_summary = _neurons(layer, sums, rows.documents, frequent, frequent_counts, calibration)
-            arrays |= of_layer
+        for layer, heads in enumerate(_heads(sums, rows.documents[: spec.rows], frequent, frequent_counts)):
+            of_layer, in_summary = _neurons(layer, sums, rows.documents, (frequent, frequent_counts), calibration)
             neurons.append(in_summary)
-            _write_layer(folder, layer, arrays, partials)
-            arrays.clear()
+            _write_layer(folder, layer, heads | of_layer, partials)
         summary |= {name: np.stack([array[name] for array in neurons]) for name in neurons[0]}
         meta["metrics"] += [f"neuron.{metric.key}" for metric in NEURON_METRICS]
         queries |= {metric.key: int(sums.add_up("positions").sum()) for metric in NEURON_METRICS}
@@ -117,7 +114,7 @@ class Sums:
 
     def total(self, array: str, *, file: str = "sums") -> np.ndarray:
         """An array that every partial has in the same shape, added up in float64."""
-        return np.sum([partial.read(array, file=file) for partial in self.partials], axis=0, dtype=np.float64)
+        return np.asarray(np.sum([partial.read(array, file=file) for partial in self.partials], axis=0, dtype=float))
 
     def all_rows(self, array: str) -> np.ndarray:
         """An array whose first axis is the shard's rows, for all rows."""
@@ -154,11 +151,11 @@ def _neurons(
     layer: int,
     sums: Sums,
     documents: np.ndarray,
-    frequent: np.ndarray,
-    frequent_counts: np.ndarray,
+    frequent: tuple[np.ndarray, np.ndarray],
     calibration: Artifact,
 ) -> tuple[Arrays, Arrays]:
-    """One layer's neurons: what its file holds, and what the summary does (float32 [neuron])."""
+    """One layer's neurons: what its file holds, and what the summary does (float32 [neuron]). `frequent`: tokens and
+    how often they occur."""
     file = f"layer-{layer}"
     positions = sums.add_up("positions")[:, None]
     number = positions.sum()
@@ -179,7 +176,7 @@ def _neurons(
         "share_active.error": active_error,
     }
     ends = [calibration.read(name, layer) for name in ("low", "high")]
-    tokens, means = _tokens_by_mean(sums.total("neuron.by_token", file=file), frequent, frequent_counts)
+    tokens, means = _tokens_by_mean(sums.total("neuron.by_token", file=file), *frequent)
     arrays = {
         "neuron.histogram": sums.total("neuron.histogram", file=file).astype(np.int32),
         "neuron.range": np.stack(ends, axis=-1).astype(np.float32),

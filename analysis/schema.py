@@ -163,8 +163,76 @@ class SurveySpec:
         return range(index * self.shard_rows, min(self.rows, (index + 1) * self.shard_rows))
 
 
+@dataclasses.dataclass(frozen=True)
+class PromptSpec:
+    """A person's own text, on which every head's attention is kept; its hash is the name of the artifact."""
+
+    model: str  # slug
+    model_hash: str
+    text: str
+    code: str = CODE_VERSION
+
+    def to_json(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+    @property
+    def hash(self) -> str:
+        return content_hash(self.to_json())
+
+
+@dataclasses.dataclass(frozen=True)
+class PromotedSpec:
+    """Which tokens every head promotes on a person's own text."""
+
+    prompt: PromptSpec
+
+    def to_json(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+    @property
+    def hash(self) -> str:
+        return content_hash(self.to_json())
+
+
+@dataclasses.dataclass(frozen=True)
+class WeightsSpec:
+    """What one reading of a model's weights is; its hash is the name of the artifact."""
+
+    model: str  # slug
+    model_hash: str
+    survey: str  # hash of the survey whose top key and query tokens the heads are asked about
+    code: str = CODE_VERSION
+
+    def to_json(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+    @property
+    def hash(self) -> str:
+        return content_hash(self.to_json())
+
+
+@dataclasses.dataclass(frozen=True)
+class SourceSpec:
+    """A model to add: where it comes from and what it is to be called."""
+
+    source: str  # a bundled slug, a name at the hub, or a folder
+    revision: str | None
+    slug: str | None  # None: derived from the source
+
+    def to_json(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+    @property
+    def hash(self) -> str:
+        return content_hash(self.to_json())
+
+
 class JobKind(enum.Enum):
     """What a job does. The value is stored and travels in the claim's answer."""
 
     SURVEY_SHARD = "survey-shard"
     SURVEY_MERGE = "survey-merge"
+    WEIGHTS = "weights"
+    PROMPT = "prompt"
+    PROMOTED = "promoted"
+    ADD_MODEL = "add-model"

@@ -41,6 +41,21 @@ def survey_path(store: Path, survey_hash: str) -> Path:
     return store / "surveys" / survey_hash
 
 
+def prompt_path(store: Path, prompt_hash: str) -> Path:
+    """Where what is kept of a person's own text is."""
+    return store / "prompts" / prompt_hash
+
+
+def promoted_path(store: Path, prompt_hash: str) -> Path:
+    """Where the tokens are that heads promote on a person's own text."""
+    return store / "promoted" / prompt_hash
+
+
+def weights_path(store: Path, spec_hash: str) -> Path:
+    """Where what a model's weights say is."""
+    return store / "weights" / spec_hash
+
+
 @dataclasses.dataclass(frozen=True)
 class Artifact:
     """A complete artifact, opened for reading."""

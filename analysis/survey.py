@@ -138,14 +138,12 @@ class Shard:
         self.layers = LayerSums(sizes, n_documents=n_documents, lens_rows=spec.lens_rows)
         self.kept = KeptRows(model, sizes)
         self.head_rows = HeadRows(sizes, rows=indices, width=width, n_frequent=n_frequent) if spec.in_depth else None
-        self.neurons = [
-            NeuronSums(
-                sizes, calibration, layer, n_documents=n_documents, n_frequent=n_frequent, length=width,
-                device=model.device,
-            )  # fmt: skip
-            for layer in range(sizes.n_layers if calibration else 0)
-            if calibration
-        ]
+        self.neurons: list[NeuronSums] = []
+        if calibration:
+            shape = {"n_documents": n_documents, "n_frequent": n_frequent, "length": width}
+            self.neurons = [
+                NeuronSums(sizes, calibration, layer, **shape, device=model.device) for layer in range(sizes.n_layers)
+            ]
 
     def measure(self, batch_rows: range) -> None:
         """Run the model over one batch and count it."""
@@ -212,7 +210,10 @@ class Shard:
         if self.head_rows:
             sums |= self.head_rows.arrays()
         files = {"sums": sums}
-        for layer, kept in self.kept.arrays().items():
+        with torch.inference_mode():
+            promoted = self.kept.promoted()
+        for layer, patterns in self.kept.patterns().items():
+            kept = patterns | promoted[layer]
             neurons = {}
             if self.neurons:
                 neurons = {f"neuron.{name}": array for name, array in self.neurons[layer].arrays().items()}

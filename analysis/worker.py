@@ -10,6 +10,7 @@ import logging
 import os
 import warnings
 from pathlib import Path
+from typing import Any
 
 from celery.platforms import SecurityWarning
 from transformers.utils.logging import disable_progress_bar
@@ -19,7 +20,8 @@ from analysis.broker import TASK_NAME, make_celery
 from analysis.capture import CaptureError
 from analysis.lease import Lease, LeaseLostError, Site, SiteError
 from analysis.models import ModelError
-from analysis.schema import JobKind
+from analysis.prompt import PromptError, measure_promoted, measure_prompt
+from analysis.schema import JobKind, PromptSpec, SurveySpec
 from analysis.store import StoreError
 from analysis.survey import SurveyError, measure_shard, merge_survey, remove_partials
 
@@ -34,7 +36,7 @@ site = Site(os.environ["LOUPE_SITE_URL"], secret=os.environ["LOUPE_WORKER_SECRET
 store = Path(os.environ["LOUPE_DATA"]) / "store"
 
 # Errors whose message is a sentence for a person.
-SAID_CLEARLY = (AnatomyError, CaptureError, ModelError, StoreError, SurveyError)
+SAID_CLEARLY = (AnatomyError, CaptureError, ModelError, PromptError, StoreError, SurveyError)
 
 
 @app.task(name=TASK_NAME)  # type: ignore[untyped-decorator]  # celery has no types
@@ -52,11 +54,11 @@ def do_job(job_id: int) -> None:
 
 def _do_and_report(lease: Lease) -> None:
     try:
-        _do(lease)
-        lease.finish()
+        result = _do(lease)
+        lease.finish(result)
         if lease.kind is JobKind.SURVEY_MERGE:
-            remove_partials(store, lease.spec)
-        logger.info("%s: %s %s done", lease.spec.dataset, lease.kind.value, lease.shard)
+            remove_partials(store, SurveySpec.from_json(lease.spec))
+        logger.info("%s: %s %s done", _subject(lease), lease.kind.value, lease.shard)
     except (LeaseLostError, SiteError):
         raise
     except SAID_CLEARLY as error:
@@ -67,9 +69,20 @@ def _do_and_report(lease: Lease) -> None:
         lease.fail(f"Something unforeseen went wrong ({type(error).__name__}: {error}); the worker's log says where.")
 
 
-def _do(lease: Lease) -> None:
+def _do(lease: Lease) -> dict[str, Any] | None:
+    """Do the job; what the site must know of its result."""
     match lease.kind:
         case JobKind.SURVEY_SHARD:
-            measure_shard(store, lease.spec, lease.shard, on_batch=lease.renew)
+            measure_shard(store, SurveySpec.from_json(lease.spec), lease.shard, on_batch=lease.renew)
         case JobKind.SURVEY_MERGE:
-            merge_survey(store, lease.spec, on_partial=lease.renew)
+            merge_survey(store, SurveySpec.from_json(lease.spec), on_partial=lease.renew)
+        case JobKind.PROMPT:
+            measure_prompt(store, PromptSpec(**lease.spec))
+        case JobKind.PROMOTED:
+            measure_promoted(store, PromptSpec(**lease.spec["prompt"]), on_layer=lease.renew)
+    return None
+
+
+def _subject(lease: Lease) -> str:
+    """What a job is about, for the log."""
+    return str(lease.spec.get("dataset") or lease.spec.get("model") or lease.spec.get("source"))

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from analysis.schema import CODE_VERSION, HEAD_METRICS, DatasetKind, JobKind
+from analysis.metrics import METRICS
+from analysis.schema import CODE_VERSION, DatasetKind, JobKind
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()

@@ -56,7 +56,7 @@ class Batch:
         return self.tokens.shape[1]
 
     @functools.cached_property
-    def document_index(self) -> Int[Tensor, "batch"]:
+    def document_index(self) -> Int[Tensor, " batch"]:
         return torch.tensor(self.documents, device=self.tokens.device)
 
     @functools.cached_property
@@ -82,31 +82,28 @@ class Batch:
         return masks.flatten(1, 2).float()
 
     @functools.cached_property
-    def queries_with_duplicates(self) -> Int[Tensor, "batch"]:
+    def queries_with_duplicates(self) -> Int[Tensor, " batch"]:
         return self.duplicates.any(-1).sum(-1)
 
     @functools.cached_property
-    def queries_with_inductions(self) -> Int[Tensor, "batch"]:
+    def queries_with_inductions(self) -> Int[Tensor, " batch"]:
         return self.inductions.any(-1).sum(-1)
 
     @functools.cached_property
-    def frequent_cells(self) -> tuple[Int[Tensor, "cell"], Int[Tensor, "cell"]]:
-        """The cells [batch × pos] that hold frequent tokens, ordered by token, and the tokens' places."""
+    def _frequent_cells(self) -> tuple[Int[Tensor, " cell"], Int[Tensor, " token"], Int[Tensor, " token"]]:
+        """The cells [batch × pos] that hold frequent tokens, ordered by token; where each token's cells begin among
+        them; and the tokens' places."""
         places, cells = self.frequent.flatten().sort(stable=True)
         first = int((places < 0).sum())
-        return cells[first:], places[first:]
+        tokens, counts = places[first:].unique_consecutive(return_counts=True)
+        return cells[first:], counts.cumsum(0) - counts, tokens
 
-    @functools.cached_property
-    def frequent_sums(self) -> tuple[Tensor, Int[Tensor, "token"]]:
-        """A sparse matrix that sums rows of cells by frequent token, and the places of those tokens."""
-        cells, places = self.frequent_cells
-        tokens, counts = places.unique_consecutive(return_counts=True)
-        starts = torch.nn.functional.pad(counts.cumsum(0), (1, 0))
-        ones = torch.ones(len(cells), device=cells.device)
-        matrix = torch.sparse_csr_tensor(
-            starts, cells, ones, size=(len(tokens), self.tokens.numel()), check_invariants=False
-        )
-        return matrix, tokens
+    def sum_by_token(
+        self, values: Float[Tensor, "cell part"]
+    ) -> tuple[Float[Tensor, "token part"], Int[Tensor, " token"]]:
+        """Sums over the cells of each frequent token that occurs in the batch, and those tokens' places."""
+        cells, starts, tokens = self._frequent_cells
+        return torch.nn.functional.embedding_bag(cells, values, starts, mode="sum"), tokens
 
 
 def uniform_attention(batches: Sequence[Batch]) -> dict[str, float]:

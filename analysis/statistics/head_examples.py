@@ -5,6 +5,8 @@ The score of a row is the head's largest attention off the sink, A[q,k] with q â
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import torch
 from jaxtyping import Float
@@ -55,10 +57,12 @@ class HeadRows:
         later = torch.arange(batch.length - 1, -1, -1, device=off_sink.device).clamp(min=1)
         received = (off_sink.sum(2) - by_self) / later  # mean over the queries after it
         received[..., -1] = 0
-        matrix, places = batch.frequent_sums
-        at = places.cpu().numpy()
-        self.by_query[at, layer] += (matrix @ _by_cell(largest)).cpu().numpy()
-        self.by_key[at, layer] += (matrix @ _by_cell(received)).cpu().numpy()
+        if len(self.key_counts):
+            by_query, places = batch.sum_by_token(_by_cell(largest))
+            by_key, _ = batch.sum_by_token(_by_cell(received))
+            at = places.cpu().numpy()
+            self.by_query[at, layer] += by_query.cpu().numpy()
+            self.by_key[at, layer] += by_key.cpu().numpy()
 
     def arrays(self) -> dict[str, np.ndarray]:
         """As they are stored: `row.score` float32, `row.query` int16 [row, layer, head], `row.weights` uint8 [row,
@@ -74,7 +78,7 @@ class HeadRows:
 
 
 def _by_cell(values: Float[Tensor, "batch head pos"]) -> Float[Tensor, "cell head"]:
-    return values.transpose(1, 2).flatten(0, 1)
+    return values.transpose(1, 2).flatten(0, 1).contiguous()
 
 
 def choose_examples(scores: np.ndarray, documents: np.ndarray) -> np.ndarray:
@@ -89,15 +93,13 @@ def choose_examples(scores: np.ndarray, documents: np.ndarray) -> np.ndarray:
     chosen = np.full((flat.shape[1], N_EXAMPLES), -1, dtype=np.int32)
     for part in range(flat.shape[1]):
         ranked = order[:, part]
-        picks = [_one_a_document(ranked[: edges[1]], documents, N_TOP)]
-        picks += [
-            _one_a_document(np.sort(ranked[start:stop]), documents, N_IN_INTERVAL)
-            for start, stop in zip(edges[1:-1], edges[2:], strict=True)
-        ]
-        sizes = [N_TOP] + [N_IN_INTERVAL] * (N_INTERVALS - 1)
-        for i, (pick, size) in enumerate(zip(picks, sizes, strict=True)):
-            start = sum(sizes[:i])
-            chosen[part, start : start + len(pick)] = pick
+        for interval, (start, stop) in enumerate(itertools.pairwise(edges)):
+            if interval == 0:
+                picked, slot = _one_a_document(ranked[start:stop], documents, N_TOP), 0
+            else:
+                picked = _one_a_document(np.sort(ranked[start:stop]), documents, N_IN_INTERVAL)
+                slot = N_TOP + N_IN_INTERVAL * (interval - 1)
+            chosen[part, slot : slot + len(picked)] = picked
     return chosen.reshape(*scores.shape[1:], N_EXAMPLES)
 
 

@@ -6,6 +6,8 @@ the head write, and which tokens the head's output at each query promotes.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from jaxtyping import Float
@@ -31,7 +33,7 @@ class KeptRows:
         self._patterns: dict[int, np.ndarray] = {}  # uint8 [layer, head, dest, src] by row
         self._value_norms: dict[int, np.ndarray] = {}
         self._outputs: dict[int, Float[Tensor, "layer dest head d_head"]] = {}
-        self._scales: dict[int, Float[Tensor, "dest"]] = {}
+        self._scales: dict[int, Float[Tensor, " dest"]] = {}
 
     def add(self, layer: int, reading: AttentionReading, rows: dict[int, int]) -> None:
         """Keep some rows of a batch. `rows`: the number each is kept by, by its place in the batch."""
@@ -60,10 +62,9 @@ class KeptRows:
         for place, row in rows.items():
             self._scales[row] = scales[place]
 
-    def arrays(self) -> dict[int, dict[str, np.ndarray]]:
+    def patterns(self) -> dict[int, dict[str, np.ndarray]]:
         """By layer, for every row kept: `pattern.<row>` uint8 [bytes] and `pattern_ends.<row>` int64 [head], zstd
-        frames of uint8 [dest, src]; `value_norm.<row>` float32 [head, src], the length of W_O v; where heads add up to
-        the residual stream `promoted.<row>` int32 and `promoted_logit.<row>` float32 [head, dest, `N_PROMOTED`]."""
+        frames of uint8 [dest, src]; `value_norm.<row>` float32 [head, src], the length of W_O v."""
         arrays: dict[int, dict[str, np.ndarray]] = {layer: {} for layer in range(self._sizes.n_layers)}
         for row, patterns in self._patterns.items():
             for layer in range(self._sizes.n_layers):
@@ -71,9 +72,19 @@ class KeptRows:
                 arrays[layer][f"pattern.{row}"] = frames
                 arrays[layer][f"pattern_ends.{row}"] = ends
                 arrays[layer][f"value_norm.{row}"] = self._value_norms[row][layer]
-        if self._adds_up and self._outputs:
-            for layer in range(self._sizes.n_layers):
-                arrays[layer] |= self._promoted(layer)
+        return arrays
+
+    def promoted(self, *, on_layer: Callable[[int], None] | None = None) -> dict[int, dict[str, np.ndarray]]:
+        """By layer, for every row kept: `promoted.<row>` int32 and `promoted_logit.<row>` float32 [head, dest,
+        `N_PROMOTED`]; nothing where the outputs of heads do not add up to the residual stream.
+
+        `on_layer` is called with the number of layers that are finished.
+        """
+        arrays: dict[int, dict[str, np.ndarray]] = {}
+        for layer in range(self._sizes.n_layers):
+            arrays[layer] = self._promoted(layer) if self._adds_up and self._outputs else {}
+            if on_layer:
+                on_layer(layer + 1)
         return arrays
 
     def _promoted(self, layer: int) -> dict[str, np.ndarray]:

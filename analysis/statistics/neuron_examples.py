@@ -52,7 +52,7 @@ class Extremes:
 
     def around(
         self, rows: Pairs, neurons: Pairs, positions: Pairs, *, width: int
-    ) -> tuple[Int[Tensor, "pair width"], Float[Tensor, "pair"]]:
+    ) -> tuple[Int[Tensor, "pair width"], Float[Tensor, " pair"]]:
         """Activations from `window_start` on, in steps of a 127th of the largest of them, and that largest."""
         start = window_start(positions, self._activation.shape[1], width)
         values = self._gather(self._activation, rows, start, neurons, width)
@@ -174,7 +174,9 @@ class IntervalExamples(_Examples):
     def add(self, extremes: Extremes, batch: Batch) -> None:
         """Put the batch's rows, in their order, into the free slots of their intervals."""
         scores = extremes.scores
-        intervals = sum((scores > edge).long() for edge in self._edges.unbind(1))
+        intervals = torch.zeros_like(scores, dtype=torch.int64)
+        for edge in self._edges.unbind(1):
+            intervals += scores > edge
         every = torch.arange(len(self._edges), device=scores.device)
         found: list[tuple[Tensor, Tensor, Tensor]] = []
         for i, document in enumerate(batch.documents):

@@ -65,9 +65,16 @@ class NeuronSums:
     """What a shard knows of the neurons of one layer."""
 
     def __init__(
-        self, sizes: Sizes, calibration: Calibration, layer: int, *, n_documents: int, n_frequent: int, length: int,
+        self,
+        sizes: Sizes,
+        calibration: Calibration,
+        layer: int,
+        *,
+        n_documents: int,
+        n_frequent: int,
+        length: int,
         device: torch.device,
-    ) -> None:  # fmt: skip
+    ) -> None:
         """`length`: tokens of the longest row."""
         n = sizes.d_mlp
 
@@ -100,8 +107,8 @@ class NeuronSums:
         # as float: comparing into booleans and summing those is four times slower
         self.active.index_add_(0, batch.document_index, torch.gt(gate, 0, out=scratch).sum(1))
         if len(self.by_token):
-            matrix, places = batch.frequent_sums
-            self.by_token[places] += matrix @ activation.flatten(0, 1)
+            sums, places = batch.sum_by_token(activation.flatten(0, 1))
+            self.by_token[places] += sums
         self._add_sample(activation, batch)
 
         up, down = Extremes(activation, sign=1), Extremes(activation, sign=-1)
@@ -156,5 +163,3 @@ def central_moments(powers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         kurtosis = (fourth - 4 * first * third + 6 * first**2 * second - 3 * first**4) / variance**2
     varies = variance > 1e-12 * second
     return np.where(varies, skewness, np.nan), np.where(varies, kurtosis, np.nan)
-
-

@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 from django.utils import timezone
 
-from analysis.schema import HEAD_METRICS, DatasetKind, SurveySpec, content_hash
-from analysis.store import publish, write_arrays
+from analysis.metrics import HEAD_METRICS
+from analysis.patterns import compress_patterns
+from analysis.schema import DatasetKind, JobKind, SurveySpec, WeightsSpec, content_hash
+from analysis.store import publish, weights_path, write_arrays
 from wiki.components.models import LanguageModel
-from wiki.experiments.models import Pin, Survey
+from wiki.experiments.models import Measurement, Pin, Survey
 from wiki.experiments.results import artifact_path
 
 WORDS = ("<bos>", "The", " cat", " sat", "\n", " on", " the", " cat", " sat")
@@ -45,6 +47,8 @@ def build_survey(model: LanguageModel, dataset: str, *, pattern_rows: int = 0) -
         dataset_hash=content_hash(dataset),
         rows=8,
         pattern_rows=pattern_rows,
+        in_depth=False,
+        lens_rows=0,
         shard_rows=4,
         batch_rows=2,
     )
@@ -62,7 +66,7 @@ def finish(
 ) -> Path:
     """Publish the artifact of a survey; `patterns` holds a uint8 array [layer, head, dest, src] for each text."""
     meta = {
-        "metrics": list(metrics),
+        "metrics": [f"head.{key}" for key in metrics],
         "pattern_rows": texts or [],
         "provenance": {
             "device": ["cpu"],
@@ -73,9 +77,14 @@ def finish(
     }
     path = artifact_path(survey)
     with publish(path, meta=meta) as folder:
-        write_arrays(folder, metrics, file="summary")
+        errors = {f"head.{key}.error": np.full_like(values, 0.01) for key, values in metrics.items()}
+        write_arrays(folder, {f"head.{key}": values for key, values in metrics.items()} | errors, file="summary")
         for layer in range(survey.model.n_layers):
-            arrays = {f"pattern.{row}": pattern[layer] for row, pattern in enumerate(patterns or [])}
+            arrays = {}
+            for row, pattern in enumerate(patterns or []):
+                n_heads, n_tokens = pattern.shape[1:3]
+                arrays[f"pattern.{row}"], arrays[f"pattern_ends.{row}"] = compress_patterns(pattern[layer])
+                arrays[f"value_norm.{row}"] = np.ones((n_heads, n_tokens), dtype=np.float32)
             if arrays:
                 write_arrays(folder, arrays, file=f"layer-{layer}")
     survey.finished_at = timezone.now()
@@ -116,5 +125,24 @@ def build_measured_model(slug: str = "tiny", **sizes: int) -> LanguageModel:
         patterns=[random_pattern(model, len(WORDS), seed=4)],
         texts=[{"title": "The cat", "tokens": list(WORDS)}],
     )
-    finish(build_survey(model, "sotu"), metrics=random_metrics(model, DatasetKind.NATURAL, seed=5))
+    survey = build_survey(model, "sotu")
+    finish(survey, metrics=random_metrics(model, DatasetKind.NATURAL, seed=5))
+    build_weights(survey)
     return model
+
+
+def build_weights(survey: Survey) -> Measurement:
+    """The finished reading of weights that belongs to a survey of natural text."""
+    model = survey.model
+    spec = WeightsSpec(model.slug, model.hash, survey.hash)
+    path = weights_path(artifact_path(survey).parent.parent, spec.hash)
+    with publish(path, meta={"absent": {}}) as folder:
+        copying = np.random.default_rng(6).uniform(-1, 1, size=(model.n_layers, model.n_heads))
+        write_arrays(folder, {"ov_copying": copying}, file="summary")
+    return Measurement.objects.create(
+        hash=spec.hash,
+        kind=JobKind.WEIGHTS.value,
+        model=model,
+        spec=spec.to_json(),
+        finished_at=timezone.now(),
+    )

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from django.test import Client
 
-from analysis.schema import HEAD_METRICS, Component, DatasetKind
+from analysis.metrics import HEAD_METRICS
+from analysis.schema import Component, DatasetKind
 from wiki.components.models import LanguageModel
 from wiki.experiments.models import Survey
 from wiki.experiments.results import open_survey

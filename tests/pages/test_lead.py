@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from analysis.schema import HEAD_METRICS, Component
+from analysis.metrics import HEAD_METRICS
+from analysis.schema import Component
 from wiki.pages.lead import Extreme, extremes
 from wiki.pages.measurements import MeasuredMetric
 

@@ -8,7 +8,8 @@ import numpy as np
 from django.test import Client
 from django.utils import timezone
 
-from analysis.schema import HEAD_METRICS, DatasetKind
+from analysis.metrics import HEAD_METRICS
+from analysis.schema import DatasetKind
 from wiki.components.models import LanguageModel
 from wiki.experiments.models import Job, Survey
 from wiki.experiments.results import artifact_path

@@ -5,7 +5,7 @@ import re
 import numpy as np
 from django.test import Client
 
-from analysis.schema import HEAD_METRICS
+from analysis.metrics import HEAD_METRICS
 from wiki.components.models import LanguageModel
 from wiki.experiments.models import Survey
 from wiki.experiments.results import open_survey

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from analysis.schema import HEAD_METRICS
+from analysis.metrics import HEAD_METRICS
 from wiki.pages.numbers import metric_value, short
 
 METRICS = {metric.key: metric for metric in HEAD_METRICS}

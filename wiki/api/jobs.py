@@ -15,6 +15,7 @@ from django.views.decorators.http import require_POST
 
 from analysis.signing import SigningError, unsign
 from wiki.experiments import jobs
+from wiki.experiments.consequences import finish_and_follow
 
 Payload = dict[str, Any]
 
@@ -55,7 +56,7 @@ def claim(job_id: int, payload: Payload) -> Payload | None:
     return {
         "token": claimed.token,
         "kind": claimed.kind.value,
-        "spec": claimed.spec.to_json(),
+        "spec": claimed.spec,
         "shard": claimed.shard,
     }
 
@@ -67,7 +68,7 @@ def renew(job_id: int, payload: Payload) -> Payload | None:
 
 @_signed
 def finish(job_id: int, payload: Payload) -> Payload | None:
-    return _answer(jobs.finish_job(job_id, payload["token"]))
+    return _answer(finish_and_follow(job_id, payload["token"], result=payload.get("result", {})))
 
 
 @_signed

@@ -18,17 +18,20 @@ class Plan:
 
     dataset: str
     rows: int
-    pattern_rows: int
     shard_rows: int
+    pattern_rows: int = 0
+    in_depth: bool = False
+    lens_rows: int = 0
 
 
 # In the order in which they run: what is shown first is measured first.
 PLANS = (
-    Plan("bundled-texts", rows=3, pattern_rows=3, shard_rows=3),
-    Plan("repeated-random", rows=64, pattern_rows=1, shard_rows=16),
-    Plan("sotu", rows=512, pattern_rows=0, shard_rows=32),
+    Plan("bundled-texts", rows=3, shard_rows=3, pattern_rows=3),
+    Plan("repeated-random", rows=64, shard_rows=64, pattern_rows=1),
+    # the logit lens reads four positions of a row, 512 in all
+    Plan("sotu", rows=512, shard_rows=128, in_depth=True, lens_rows=128),
 )
-BATCH_ROWS = 8
+BATCH_ROWS = 16
 
 
 def register_model(card: dict[str, Any]) -> LanguageModel:
@@ -61,6 +64,8 @@ def ask_for_first_surveys(prepared: dict[str, Any]) -> list[Survey]:
             dataset_hash=prepared["datasets"][plan.dataset]["hash"],
             rows=plan.rows,
             pattern_rows=plan.pattern_rows,
+            in_depth=plan.in_depth,
+            lens_rows=plan.lens_rows,
             shard_rows=plan.shard_rows,
             batch_rows=BATCH_ROWS,
         )

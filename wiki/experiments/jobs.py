@@ -12,6 +12,7 @@ import functools
 import logging
 import uuid
 from datetime import timedelta
+from typing import Any
 
 import kombu.exceptions
 from celery import Celery
@@ -21,11 +22,11 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from analysis.broker import TASK_NAME, make_celery
-from analysis.schema import JobKind, SurveySpec
+from analysis.schema import JobKind, PromotedSpec, PromptSpec, SourceSpec, SurveySpec, WeightsSpec
 from wiki.components.models import LanguageModel
 
-from .models import Job, Pin, Survey
-from .results import is_readable
+from .models import Job, Measurement, Pin, Survey
+from .results import is_readable, measurement_is_readable
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +45,7 @@ class Claim:
 
     token: str
     kind: JobKind
-    spec: SurveySpec
+    spec: dict[str, Any]
     shard: int
 
 
@@ -77,6 +78,27 @@ def ask_for_survey(model: LanguageModel, spec: SurveySpec, *, pin: bool) -> Surv
             )
         transaction.on_commit(dispatch_waiting)
     return survey
+
+
+def ask_for_measurement(
+    kind: JobKind, spec: PromptSpec | PromotedSpec | WeightsSpec | SourceSpec, *, model: LanguageModel | None
+) -> Measurement:
+    """The measurement of this spec: asked for now, or the one that was asked for before, tried again if it failed or
+    if what it left is lost or damaged."""
+    with transaction.atomic():
+        measurement, _ = Measurement.objects.get_or_create(
+            hash=spec.hash, defaults={"kind": kind.value, "model": model, "spec": spec.to_json()}
+        )
+        if measurement.finished_at and measurement_is_readable(measurement):
+            return measurement
+        waits = Job.objects.filter(measurement=measurement, state__in=(Job.State.QUEUED, Job.State.RUNNING))
+        if not waits.exists():
+            Job.objects.filter(measurement=measurement).delete()
+            Job.objects.create(measurement=measurement, kind=kind.value)
+            measurement.asked_at, measurement.finished_at = timezone.now(), None
+            measurement.save(update_fields=["asked_at", "finished_at"])
+        transaction.on_commit(dispatch_waiting)
+    return measurement
 
 
 def dispatch_waiting() -> int:
@@ -132,8 +154,10 @@ def claim_job(job_id: int) -> Claim | None:
     )
     if not claimed:
         return None
-    job = Job.objects.select_related("survey").get(pk=job_id)
-    return Claim(token, JobKind(job.kind), job.survey.parsed_spec, job.shard)
+    job = Job.objects.select_related("survey", "measurement").get(pk=job_id)
+    asked_for = job.survey or job.measurement
+    assert asked_for is not None
+    return Claim(token, JobKind(job.kind), asked_for.spec, job.shard)
 
 
 def renew_job(job_id: int, token: str, *, rows_done: int) -> bool:
@@ -146,16 +170,18 @@ def renew_job(job_id: int, token: str, *, rows_done: int) -> bool:
     )
 
 
-def finish_job(job_id: int, token: str) -> bool:
-    """Mark the job done for the holder of `token` and start what follows from it; False if it lost the job."""
+def finish_job(job_id: int, token: str) -> Job | None:
+    """Mark the job done for the holder of `token`, and what it was the end of; None if it lost the job."""
+    now = timezone.now()
     with transaction.atomic():
-        if not _held(job_id, token).update(state=Job.State.DONE, renewed_at=timezone.now()):
-            return False
-        job = Job.objects.select_related("survey").get(pk=job_id)
+        if not _held(job_id, token).update(state=Job.State.DONE, renewed_at=now):
+            return None
+        job = Job.objects.select_related("survey__model", "measurement").get(pk=job_id)
         if job.kind == JobKind.SURVEY_MERGE.value:
-            Survey.objects.filter(pk=job.survey_id).update(finished_at=timezone.now())
+            Survey.objects.filter(pk=job.survey_id).update(finished_at=now)
+        Measurement.objects.filter(pk=job.measurement_id).update(finished_at=now)
         transaction.on_commit(advance_surveys)
-    return True
+    return job
 
 
 def fail_job(job_id: int, token: str, *, error: str) -> bool:

@@ -34,6 +34,29 @@ class Survey(models.Model):
         return SurveySpec.from_json(self.spec)
 
 
+class Measurement(models.Model):
+    """One thing asked of a measuring worker apart from surveys: a reading of weights, a text, a model to add."""
+
+    KINDS = [
+        (kind.value, kind.value) for kind in (JobKind.WEIGHTS, JobKind.PROMPT, JobKind.PROMOTED, JobKind.ADD_MODEL)
+    ]
+
+    hash = models.CharField(primary_key=True, max_length=64)
+    kind = models.CharField(max_length=20, choices=KINDS)
+    # NULL: a model that is to be added
+    model = models.ForeignKey(LanguageModel, null=True, on_delete=models.CASCADE, related_name="measurements")
+    spec = models.JSONField()
+    asked_at = models.DateTimeField(default=timezone.now)  # for the last time while it was unfinished
+    # NULL until the artifact is in the store
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["asked_at"]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.hash[:8]}"
+
+
 class Pin(models.Model):
     """The survey that pages of a model read for a dataset: an operator's choice, never simply the newest."""
 
@@ -67,9 +90,11 @@ class Job(models.Model):
 
     KINDS = [(kind.value, kind.value) for kind in JobKind]
 
-    survey = models.ForeignKey(Survey, on_delete=models.CASCADE, related_name="jobs")
+    # a job belongs to a survey or is all of a measurement
+    survey = models.ForeignKey(Survey, null=True, on_delete=models.CASCADE, related_name="jobs")
+    measurement = models.OneToOneField(Measurement, null=True, on_delete=models.CASCADE, related_name="job")
     kind = models.CharField(max_length=20, choices=KINDS)
-    shard = models.PositiveIntegerField()  # 0 for the merge
+    shard = models.PositiveIntegerField(default=0)  # 0 for what is no shard
     state = models.CharField(max_length=10, choices=State, default=State.QUEUED)
     attempts = models.PositiveIntegerField(default=0)  # claims so far
     token = models.CharField(max_length=32, default="")  # of the newest claim; only its holder may renew or finish
@@ -77,15 +102,22 @@ class Job(models.Model):
     # NULL: never claimed; the last sign of life of a worker
     renewed_at = models.DateTimeField(null=True, db_index=True)
     dispatched_at = models.DateTimeField(null=True)  # NULL: no message sent yet
-    rows_done = models.PositiveIntegerField(default=0)  # of the current attempt
+    # of the current attempt: rows of a survey, layers of a measurement
+    rows_done = models.PositiveIntegerField(default=0)
     error = models.TextField(default="")  # one sentence, when failed
 
     objects = JobQuerySet.as_manager()
 
     class Meta:
         ordering = ["id"]
-        constraints = [models.UniqueConstraint(fields=["survey", "kind", "shard"], name="one_job_per_shard")]
+        constraints = [
+            models.UniqueConstraint(fields=["survey", "kind", "shard"], name="one_job_per_shard"),
+            models.CheckConstraint(
+                condition=Q(survey=None, measurement__isnull=False) | Q(survey__isnull=False, measurement=None),
+                name="job_of_a_survey_or_a_measurement",
+            ),
+        ]
         indexes = [models.Index(fields=["state", "lease_until"])]
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.shard} of {self.survey_id[:8]}, {self.state}"
+        return f"{self.kind} {self.shard} of {(self.survey_id or self.measurement_id or '')[:8]}, {self.state}"

@@ -10,21 +10,47 @@ from typing import Any
 import numpy as np
 from django.conf import settings
 
-from analysis.schema import HEAD_METRICS, Component, Metric, SurveySpec
-from analysis.store import Artifact, StoreError, open_artifact, survey_path
+from analysis.metrics import METRICS, Metric
+from analysis.patterns import decompress_pattern
+from analysis.schema import Component, ComponentKind, JobKind, SurveySpec, content_hash
+from analysis.store import (
+    Artifact,
+    StoreError,
+    is_complete,
+    open_artifact,
+    promoted_path,
+    prompt_path,
+    survey_path,
+    weights_path,
+)
 
-from .models import Survey
+from .models import Measurement, Survey
 
-__all__ = ["PatternRow", "StoreError", "SurveyResult", "artifact_path", "is_readable", "open_survey"]
+__all__ = [
+    "KeptTexts",
+    "PatternRow",
+    "Result",
+    "StoreError",
+    "SurveyResult",
+    "is_readable",
+    "measurement_is_readable",
+    "open_prompt",
+    "open_survey",
+    "open_weights",
+]
+
+
+def _store() -> Path:
+    return Path(settings.DATA_DIR) / "store"
 
 
 def artifact_path(survey: Survey) -> Path:
-    return survey_path(Path(settings.DATA_DIR) / "store", survey.hash)
+    return survey_path(_store(), survey.hash)
 
 
 @dataclasses.dataclass(frozen=True)
 class PatternRow:
-    """A row whose attention patterns the survey kept: its tokens as a person reads them."""
+    """A text on which every head's attention is kept: its tokens as a person reads them."""
 
     index: int
     title: str
@@ -32,25 +58,28 @@ class PatternRow:
 
 
 @dataclasses.dataclass(frozen=True)
-class SurveyResult:
-    """The numbers of one finished survey."""
+class Result:
+    """What a measuring worker has published."""
 
     artifact: Artifact
-    spec: SurveySpec
 
-    @property
-    def metrics(self) -> tuple[Metric, ...]:
-        """The metrics that this survey measured, in the table's order."""
-        return tuple(metric for metric in HEAD_METRICS if metric.key in self.artifact.meta["metrics"])
+    def names(self, *, file: str) -> list[str]:
+        """The arrays of a file."""
+        return _names(self.artifact.path, file)
 
-    def metric(self, key: str) -> np.ndarray:
-        """One metric of every head: float64 [layer, head]."""
-        return self._read(key, file="summary")
+    def read(self, array: str, index: Any = ..., *, file: str) -> np.ndarray:
+        """The slice `index` of an array of a file, the file verified."""
+        name = f"{file}.safetensors"
+        _verify(self.artifact.path, name, self.artifact.modified_ns(name))
+        return self.artifact.read(array, index, file=file)
 
-    @property
-    def queries(self) -> dict[str, int]:
-        """How many query positions each metric is a mean over."""
-        return dict(self.artifact.meta["provenance"]["queries"])
+
+@dataclasses.dataclass(frozen=True)
+class KeptTexts(Result):
+    """What every head did on some texts: part of a survey, or all of a prompt."""
+
+    # of a prompt: the artifact that a later job publishes; the tokens that heads promote are in it
+    later: Artifact | None = dataclasses.field(default=None, kw_only=True)
 
     @property
     def pattern_rows(self) -> tuple[PatternRow, ...]:
@@ -58,13 +87,75 @@ class SurveyResult:
         return tuple(PatternRow(i, row["title"], tuple(row["tokens"])) for i, row in enumerate(rows))
 
     def pattern(self, row: int, component: Component) -> np.ndarray:
-        """A head's attention on a kept row: uint8 [dest, src], 255 for 1."""
-        return self._read(f"pattern.{row}", component.head, file=f"layer-{component.layer}")
+        """A head's attention on a kept text: uint8 [dest, src], 255 for 1."""
+        assert component.head is not None
+        n_tokens = len(self.artifact.meta["pattern_rows"][row]["tokens"])
+        ends = self.read(f"pattern_ends.{row}", file=f"layer-{component.layer}")
+        start = int(ends[component.head - 1]) if component.head else 0
+        frame = self.read(f"pattern.{row}", slice(start, int(ends[component.head])), file=f"layer-{component.layer}")
+        return decompress_pattern(frame, n_tokens=n_tokens)
 
-    def _read(self, array: str, index: Any = ..., *, file: str) -> np.ndarray:
-        name = f"{file}.safetensors"
-        _verify(self.artifact.path, name, self.artifact.modified_ns(name))
-        return self.artifact.read(array, index, file=file)
+    def value_norms(self, row: int, component: Component) -> np.ndarray:
+        """How long a vector the head writes for each key that it attends to fully: float32 [src]."""
+        return self.read(f"value_norm.{row}", component.head, file=f"layer-{component.layer}")
+
+    def promoted(self, row: int, component: Component, query: int) -> tuple[np.ndarray, np.ndarray] | None:
+        """The tokens that the head's output at a query promotes, int32, and by how much, float32 [8]; None where that
+        was not computed."""
+        file, source = f"layer-{component.layer}", Result(self.later) if self.later else self
+        if f"promoted.{row}" not in source.names(file=file):
+            return None
+        at = (component.head, query)
+        return source.read(f"promoted.{row}", at, file=file), source.read(f"promoted_logit.{row}", at, file=file)
+
+
+@dataclasses.dataclass(frozen=True)
+class SurveyResult(KeptTexts):
+    """The numbers of one finished survey."""
+
+    spec: SurveySpec
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """The metrics that this survey measured, in the table's order."""
+        measured = set(self.artifact.meta["metrics"])
+        return tuple(metric for metric in METRICS if f"{metric.component.value}.{metric.key}" in measured)
+
+    def metric(self, metric: Metric, index: Any = ...) -> np.ndarray:
+        """One metric: float64 [layer, head] or [layer], float32 [layer, neuron]."""
+        return self.read(f"{metric.component.value}.{metric.key}", index, file="summary")
+
+    def error(self, metric: Metric, index: Any = ...) -> np.ndarray | None:
+        """Its standard error over documents, in the same shape; None for what is no mean."""
+        if not metric.is_mean:
+            return None
+        return self.read(f"{metric.component.value}.{metric.key}.error", index, file="summary")
+
+    def of_component(self, array: str, component: Component) -> np.ndarray:
+        """A head's or neuron's slice of an array of its layer's file, as `analysis.merge` lists them."""
+        index = component.neuron if component.kind is ComponentKind.NEURON else component.head
+        return self.read(f"{component.kind.value}.{array}", index, file=f"layer-{component.layer}")
+
+    def row_tokens(self, row: int) -> np.ndarray:
+        """The tokens of a row of a survey in depth: int32."""
+        start, stop = self.read("starts", slice(row, row + 2), file="rows")
+        return self.read("tokens", slice(int(start), int(stop)), file="rows")
+
+    def row_title(self, row: int) -> str:
+        """Where a row of a survey in depth comes from: its document and its tokens in it, BOS apart."""
+        document, offset = (int(self.read(name, row, file="rows")) for name in ("documents", "offsets"))
+        start, stop = self.read("starts", slice(row, row + 2), file="rows")
+        return f"{self.artifact.meta['titles'][document]}, tokens {offset}–{offset + int(stop - start) - 2}"
+
+    @property
+    def queries(self) -> dict[str, int]:
+        """How many query positions or positions each metric is a mean over."""
+        return dict(self.artifact.meta["provenance"]["queries"])
+
+    @property
+    def uniform(self) -> dict[str, float]:
+        """What uniform attention would give for some of the metrics, by key."""
+        return dict(self.artifact.meta.get("uniform", {}))
 
     @property
     def provenance(self) -> dict[str, Any]:
@@ -78,6 +169,11 @@ def _open(path: Path) -> Artifact:
 
 
 @functools.lru_cache(maxsize=4096)
+def _names(path: Path, file: str) -> list[str]:
+    return _open(path).names(file=file)
+
+
+@functools.lru_cache(maxsize=4096)
 def _verify(artifact_path: Path, name: str, modified_ns: int) -> None:
     """Compare one file with its checksum, the first time this process reads it and whenever it was touched."""
     _open(artifact_path).verify(name)
@@ -85,8 +181,25 @@ def _verify(artifact_path: Path, name: str, modified_ns: int) -> None:
 
 def is_readable(survey: Survey) -> bool:
     """Whether the artifact of a finished survey is there and undamaged, as found on disk now."""
+    return _is_whole(artifact_path(survey))
+
+
+def measurement_is_readable(measurement: Measurement) -> bool:
+    """Whether what a finished measurement left is there and undamaged, as found on disk now."""
+    match JobKind(measurement.kind):
+        case JobKind.PROMPT:
+            return _is_whole(prompt_path(_store(), measurement.hash))
+        case JobKind.PROMOTED:
+            return _is_whole(promoted_path(_store(), content_hash(measurement.spec["prompt"])))
+        case JobKind.WEIGHTS:
+            return _is_whole(weights_path(_store(), measurement.hash))
+        case _:
+            return True  # the model that was added says itself whether it is there
+
+
+def _is_whole(path: Path) -> bool:
     try:
-        open_artifact(artifact_path(survey)).verify()
+        open_artifact(path).verify()
     except StoreError:
         return False
     return True
@@ -95,3 +208,14 @@ def is_readable(survey: Survey) -> bool:
 def open_survey(survey: Survey) -> SurveyResult:
     """The numbers of a finished survey; `StoreError` names what is missing or damaged."""
     return SurveyResult(_open(artifact_path(survey)), survey.parsed_spec)
+
+
+def open_prompt(prompt: Measurement) -> KeptTexts:
+    """What every head did on a person's own text; `StoreError` names what is missing or damaged."""
+    later = promoted_path(_store(), prompt.hash)
+    return KeptTexts(_open(prompt_path(_store(), prompt.hash)), later=_open(later) if is_complete(later) else None)
+
+
+def open_weights(weights: Measurement) -> Result:
+    """What a model's weights say, as `analysis.weights` lays it out; `StoreError` names what is missing or damaged."""
+    return Result(_open(weights_path(_store(), weights.hash)))

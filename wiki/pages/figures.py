@@ -6,7 +6,8 @@ import dataclasses
 
 import numpy as np
 
-from analysis.schema import HEAD_METRICS, Component, Metric
+from analysis.metrics import HEAD_METRICS, Metric
+from analysis.schema import Component
 from wiki.components.models import LanguageModel
 
 from .levels import linear_levels

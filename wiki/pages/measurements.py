@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 from django.urls import reverse
 
-from analysis.schema import HEAD_METRICS, Component, DatasetKind, Metric
+from analysis.metrics import HEAD_METRICS, Metric
+from analysis.schema import Component, DatasetKind
 from wiki.components.models import LanguageModel
 from wiki.experiments.progress import Progress, progress_of_model
 from wiki.experiments.results import StoreError, SurveyResult, open_survey
 
 from .ranks import ranks_from_bottom, ranks_from_top
+from .weights import Weights, weights_of
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +35,9 @@ class HeadValue:
     rank_low: int  # from the bottom
     of: int
     dataset: str
-    queries: int  # that the mean is over
+    queries: int  # that the mean is over; 0 for what is read from the weights
+    error: float | None  # standard error over documents; None for what is no mean
+    uniform: float | None  # what uniform attention would give, where that is known
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -42,6 +46,8 @@ class HeadValue:
             "of": self.of,
             "dataset": self.dataset,
             "queries": self.queries,
+            "error": self.error,
+            "uniform": self.uniform,
             "label": self.metric.label,
             "unit": self.metric.unit,
         }
@@ -52,9 +58,11 @@ class MeasuredMetric:
     """One metric of all heads of a model: float64 [layer, head]."""
 
     metric: Metric
-    dataset: str
+    dataset: str  # empty for what is read from the weights
     values: np.ndarray
     queries: int  # that each value is a mean over
+    errors: np.ndarray | None = None  # standard errors, in the same shape
+    uniform: float | None = None
 
     @functools.cached_property
     def ranks(self) -> np.ndarray:
@@ -82,6 +90,8 @@ class MeasuredMetric:
             of=self.finite.size,
             dataset=self.dataset,
             queries=self.queries,
+            error=None if self.errors is None or not np.isfinite(self.errors[at]) else float(self.errors[at]),
+            uniform=self.uniform,
         )
 
 
@@ -92,6 +102,7 @@ class Measurements:
     model: LanguageModel
     progress: list[Progress]
     results: dict[str, SurveyResult]  # of finished, readable surveys, by dataset
+    weights: Weights
     metrics: dict[str, MeasuredMetric]  # by key, in the table's order
     absent: dict[str, str]  # why a metric is not in `metrics`, by key
     damaged: list[str]  # a sentence for each finished survey that cannot be opened
@@ -149,8 +160,9 @@ def measurements_of(model: LanguageModel) -> Measurements:
         except StoreError as error:
             unread[survey.dataset] = _why_unreadable(survey.dataset, error)
             damaged.append(unread[survey.dataset])
-    metrics, absent = _read_metrics(results, unread)
-    return Measurements(model, progress, results, metrics, absent, damaged)
+    weights = weights_of(model, results.get(METRIC_DATASETS[DatasetKind.NATURAL]))
+    metrics, absent = _read_metrics(results, unread, weights)
+    return Measurements(model, progress, results, weights, metrics, absent, damaged)
 
 
 def _why_unfinished(progress: Progress) -> str:
@@ -164,11 +176,31 @@ def _why_unreadable(dataset: str, error: StoreError) -> str:
     return f"the survey of {dataset} is lost or damaged and is measured anew at the next start of Loupe. {error}"
 
 
+def _read_weights_metric(
+    metric: Metric, weights: Weights, metrics: dict[str, MeasuredMetric], absent: dict[str, str]
+) -> None:
+    """One metric that is read from the weights, or why it is absent."""
+    if weights.result is None:
+        absent[metric.key] = weights.absent
+    elif reason := weights.result.artifact.meta["absent"].get(metric.key):
+        absent[metric.key] = reason
+    else:
+        try:
+            values = weights.result.read(metric.key, file="summary")
+            metrics[metric.key] = MeasuredMetric(metric, dataset="", values=values, queries=0)
+        except StoreError as error:
+            absent[metric.key] = f"not readable: {error}"
+
+
 def _read_metrics(
-    results: dict[str, SurveyResult], unread: dict[str, str]
+    results: dict[str, SurveyResult], unread: dict[str, str], weights: Weights
 ) -> tuple[dict[str, MeasuredMetric], dict[str, str]]:
-    metrics, absent = {}, {}
+    metrics: dict[str, MeasuredMetric] = {}
+    absent: dict[str, str] = {}
     for metric in HEAD_METRICS:
+        if metric.dataset_kind is None:
+            _read_weights_metric(metric, weights, metrics, absent)
+            continue
         dataset = METRIC_DATASETS[metric.dataset_kind]
         if dataset not in results:
             absent[metric.key] = unread.get(dataset, f"not measured: no survey of {dataset} is pinned for this model.")
@@ -177,8 +209,14 @@ def _read_metrics(
         else:
             try:
                 result = results[dataset]
-                values, queries = result.metric(metric.key), result.queries[metric.key]
-                metrics[metric.key] = MeasuredMetric(metric, dataset, values, queries)
+                metrics[metric.key] = MeasuredMetric(
+                    metric,
+                    dataset,
+                    values=result.metric(metric),
+                    queries=result.queries[metric.key],
+                    errors=result.error(metric),
+                    uniform=result.uniform.get(metric.key),
+                )
             except StoreError as error:
                 absent[metric.key] = _why_unreadable(dataset, error)
     return metrics, absent

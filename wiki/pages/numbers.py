@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from analysis.schema import Metric
+from analysis.metrics import Metric
 
 
 def short(value: float, *, decimals: int = 2) -> str:

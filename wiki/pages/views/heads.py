@@ -34,7 +34,7 @@ def head_page(request: HttpRequest, slug: str, component: Component) -> HttpResp
     previous, following = neighbours(model, component)
     found = extremes(values, measurements.metrics)
     # the text shown first is of the kind on which the head does what it stands out for
-    telling = found[0].value.metric.dataset_kind if found else DatasetKind.NATURAL
+    telling = (found[0].value.metric.dataset_kind if found else None) or DatasetKind.NATURAL
     context = {
         "model": model,
         "jump_model": model.slug,

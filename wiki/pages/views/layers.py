@@ -7,7 +7,8 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
-from analysis.schema import HEAD_METRICS, Component
+from analysis.metrics import HEAD_METRICS
+from analysis.schema import Component
 
 from ..addresses import get_model, require_component
 from ..figures import layer_table

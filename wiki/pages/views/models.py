@@ -10,7 +10,8 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
-from analysis.schema import HEAD_METRICS, Component, Metric
+from analysis.metrics import HEAD_METRICS, Metric
+from analysis.schema import Component
 from wiki.components.models import LanguageModel
 
 from ..addresses import get_model

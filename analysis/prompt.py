@@ -1,0 +1,112 @@
+"""A person's own text: every head's attention on it, kept as a survey keeps its texts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+from transformers import PreTrainedModel
+
+from analysis.anatomy import body_of, sizes_of
+from analysis.capture import AttentionReading, ResidualReading, reading
+from analysis.models import load_model, model_path
+from analysis.schema import CODE_VERSION, PromptSpec
+from analysis.statistics.kept import KeptRows
+from analysis.store import (
+    Artifact,
+    discard_unless_whole,
+    open_artifact,
+    promoted_path,
+    prompt_path,
+    publish,
+    write_arrays,
+)
+from analysis.vocabulary import token_texts
+
+MAX_TOKENS = 256  # of a text, the BOS included
+
+
+class PromptError(Exception):
+    """A text cannot be measured; the message is one sentence."""
+
+
+def measure_prompt(store: Path, spec: PromptSpec) -> None:
+    """Run the model over BOS and the text, and publish every head's pattern; what is there whole is kept."""
+    path = prompt_path(store, spec.hash)
+    if discard_unless_whole(path):
+        return
+    artifact, model, tokens = _open(store, spec)
+    start = time.perf_counter()
+    kept = _read(model, tokens)
+    meta = {
+        "spec": spec.to_json(),
+        "pattern_rows": [{"title": "your text", "tokens": token_texts(artifact, tokens)}],
+        "provenance": {
+            "device": [torch.cuda.get_device_name() if model.device.type == "cuda" else model.device.type],
+            "tokens": len(tokens),
+            "seconds": round(time.perf_counter() - start, 1),
+            "torch": torch.__version__,
+        },
+    }
+    with publish(path, meta=meta) as folder:
+        for layer, arrays in kept.patterns().items():
+            write_arrays(folder, arrays, file=f"layer-{layer}")
+
+
+def measure_promoted(store: Path, spec: PromptSpec, *, on_layer: Callable[[int], None]) -> None:
+    """Publish which tokens every head's output promotes on the text: far more work than its patterns.
+
+    `on_layer` is called with the number of layers that are finished; what it raises ends the work.
+    """
+    path = promoted_path(store, spec.hash)
+    if discard_unless_whole(path):
+        return
+    _, model, tokens = _open(store, spec)
+    on_layer(0)
+    with torch.inference_mode():
+        promoted = _read(model, tokens).promoted(on_layer=on_layer)
+    with publish(path, meta={"spec": spec.to_json()}) as folder:
+        for layer, arrays in promoted.items():
+            write_arrays(folder, arrays, file=f"layer-{layer}")
+
+
+def _open(store: Path, spec: PromptSpec) -> tuple[Artifact, PreTrainedModel, np.ndarray]:
+    if spec.code != CODE_VERSION:
+        raise PromptError(f"Reading a text: expected one asked for by code {CODE_VERSION}, got {spec.code}; ask again.")
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    model = load_model(store, spec.model, expected_hash=spec.model_hash, device=device)
+    artifact = open_artifact(model_path(store, spec.model))
+    return artifact, model, tokens_of(artifact.path / "tokenizer.json", spec.text, bos=artifact.meta["bos"])
+
+
+def _read(model: PreTrainedModel, tokens: np.ndarray) -> KeptRows:
+    sizes = sizes_of(model.config)
+    kept = KeptRows(model, sizes)
+
+    def at_attention(layer: int, read: AttentionReading) -> None:
+        kept.add(layer, read, {0: 0})
+
+    def at_end(layer: int, read: ResidualReading) -> None:
+        if layer == sizes.n_layers - 1:
+            kept.add_final(read.after, {0: 0})
+
+    batch = torch.from_numpy(tokens.astype(np.int64))[None].to(model.device)
+    with torch.inference_mode(), reading(model, attention=at_attention, residual=at_end):
+        body_of(model)(input_ids=batch, use_cache=False)
+    return kept
+
+
+def tokens_of(tokenizer: Path, text: str, *, bos: int) -> np.ndarray:
+    """BOS and the tokens of a text, special tokens in it read as plain text: int32. Too many are refused."""
+    encoder = Tokenizer.from_file(str(tokenizer))
+    encoder.encode_special_tokens = True
+    ids = encoder.encode(text, add_special_tokens=False).ids
+    if not 1 <= len(ids) < MAX_TOKENS:
+        raise PromptError(
+            f"Reading a text: expected 1 to {MAX_TOKENS - 1} tokens, got {len(ids)}; shorten it and run it again."
+        )
+    return np.asarray([bos, *ids], dtype=np.int32)

@@ -1,0 +1,39 @@
+"""What a model's weights say, and why nothing is said where it is not."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from analysis.schema import JobKind
+from wiki.components.models import LanguageModel
+from wiki.experiments.models import Job, Measurement
+from wiki.experiments.results import Result, StoreError, SurveyResult, open_weights
+
+
+@dataclasses.dataclass(frozen=True)
+class Weights:
+    """The reading of weights that belongs to a survey in depth."""
+
+    result: Result | None
+    absent: str = ""  # a sentence, where there is no result
+
+
+def weights_of(model: LanguageModel, survey: SurveyResult | None) -> Weights:
+    """What the weights say of the tokens that matter in a survey; without one nothing was asked."""
+    if survey is None:
+        return Weights(None, "not measured yet: weights are read when the survey of natural text is finished.")
+    weights = (
+        Measurement.objects.select_related("job")
+        .filter(kind=JobKind.WEIGHTS.value, model=model, spec__survey=survey.spec.hash)
+        .last()
+    )
+    if weights is None:
+        return Weights(None, "not measured: the weights were not asked about.")
+    if weights.finished_at is None:
+        job = weights.job
+        reason = job.error if job.state == Job.State.FAILED else f"{job.rows_done} of {model.n_layers} layers are read."
+        return Weights(None, f"not measured yet: {reason}")
+    try:
+        return Weights(open_weights(weights))
+    except StoreError as error:
+        return Weights(None, f"what the weights say is lost or damaged. {error}")
