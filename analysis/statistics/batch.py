@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Sequence
-from typing import Self
 
 import numpy as np
 import torch
@@ -38,7 +37,7 @@ class Batch:
     @classmethod
     def of(
         cls, rows: Rows, indices: range, *, documents: np.ndarray, frequent: np.ndarray, device: torch.device
-    ) -> Self:
+    ) -> Batch:
         """`documents`: the shard's documents, ascending; `frequent`: the frequent tokens, ascending."""
         tokens = np.stack([rows[row] for row in indices]).astype(np.int64)
         places = np.searchsorted(frequent, tokens).clip(max=max(len(frequent) - 1, 0))

@@ -10,7 +10,9 @@ from analysis.metrics import HEAD_METRICS
 from analysis.schema import Component, ComponentKind, SchemaError, Sizes, SurveySpec
 
 SIZES = Sizes(n_layers=30, n_heads=9, n_kv_heads=3, d_model=576, d_head=64, d_mlp=1536, d_vocab=49152)
-SPEC = SurveySpec("m", "a" * 64, "sotu", "b" * 64, rows=10, pattern_rows=0, shard_rows=4, batch_rows=2)
+SPEC = SurveySpec(
+    "m", "a" * 64, "sotu", "b" * 64, rows=10, pattern_rows=0, in_depth=False, lens_rows=0, shard_rows=4, batch_rows=2
+)
 
 
 @pytest.mark.parametrize(

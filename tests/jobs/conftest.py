@@ -45,6 +45,8 @@ def spec(data: Path, store: Path) -> SurveySpec:
         "repeated-random",
         rows.meta["hash"],
         rows=240,
+        in_depth=False,
+        lens_rows=0,
         pattern_rows=1,
         shard_rows=60,
         batch_rows=1,
