@@ -14,7 +14,8 @@ from pathlib import Path
 
 from analysis.anatomy import AnatomyError
 from analysis.datasets.table import DATASETS, prepare_dataset
-from analysis.models import ModelError, prepare_model
+from analysis.models import prepare_model
+from analysis.sources import ModelError
 from analysis.store import StoreError
 
 

@@ -18,8 +18,8 @@ from analysis.anatomy import AnatomyError
 from analysis.broker import TASK_NAME, make_celery
 from analysis.capture import CaptureError
 from analysis.lease import Lease, LeaseLostError, Site, SiteError
-from analysis.models import ModelError
 from analysis.schema import JobKind
+from analysis.sources import ModelError
 from analysis.store import StoreError
 from analysis.survey import SurveyError, measure_shard, merge_survey, remove_partials
 
