@@ -24,6 +24,9 @@ from huggingface_hub.errors import (
 
 from . import ModelError
 
+# A licence's name is a word or a few; a card can hold anything there.
+LONGEST_LICENCE = 100
+
 
 @dataclasses.dataclass(frozen=True)
 class HubModel:
@@ -64,7 +67,7 @@ def _licence(card: dict[str, Any]) -> str:
     licence = card.get("license")
     if licence == "other":
         licence = card.get("license_name") or licence
-    return licence if isinstance(licence, str) else "unknown"
+    return licence if isinstance(licence, str) and len(licence) <= LONGEST_LICENCE else "unknown"
 
 
 def _endpoint() -> str:

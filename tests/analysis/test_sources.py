@@ -63,8 +63,10 @@ def test_a_model_of_every_family_comes_out_of_the_store_as_it_was_in_its_folder(
     artifact = add(tmp_path / "store", save(tmp_path / slug, slug))
     assert artifact.meta["n_parameters"] == (tiny.FAMILIES | tiny.CAPPED)[slug][1]
     tokens = torch.randint(0, tiny.VOCABULARY, (2, 30), generator=torch.Generator().manual_seed(3))
+    model = load(tmp_path / "store", artifact)
     with torch.no_grad():
-        assert torch.equal(load(tmp_path / "store", artifact)(tokens).logits, tiny.build(slug)(tokens).logits)
+        assert torch.equal(model(tokens).logits, tiny.build(slug)(tokens).logits)
+    assert model.config._attn_implementation == ("eager" if slug in tiny.CAPPED else "sdpa")
 
 
 def test_a_folder_says_what_it_is(tmp_path: Path, folder: Path) -> None:
@@ -86,6 +88,7 @@ def test_a_folder_says_what_it_is(tmp_path: Path, folder: Path) -> None:
         ("---\nlicense: apache-2.0\n---\nText", "apache-2.0"),
         ("---\nlicense: other\nlicense_name: gemma-terms\n---\n", "gemma-terms"),
         ("no head", "unknown"),
+        (f"---\nlicense: {'words ' * 20}\n---\n", "unknown"),
         ("---\nlicense: [\n---\n", "unknown"),
     ],
 )
