@@ -1,45 +1,57 @@
-"""Measuring from a shell.
+"""Measuring from a shell, with or without a site.
 
-`python -m analysis prepare MODEL` fetches and verifies the model, tokenises the datasets and prints what there is.
+`models` lists the models of the store, `models add NAME` adds one of the hub or of a folder; `survey MODEL DATASET`
+measures; `show MODEL COMPONENT` prints what surveys say of a component. `prepare MODEL` is for the site's start.
+The data folder is LOUPE_DATA, else `.loupe` beside this package, as `make run` has it.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import logging
 import os
 import sys
 from pathlib import Path
 
-from analysis.anatomy import AnatomyError
-from analysis.datasets.table import DATASETS, prepare_dataset
-from analysis.models import ModelError, prepare_model
-from analysis.store import StoreError
 
-
-def prepare(store: Path, slug: str) -> None:
-    """Print the model's card and its datasets' as JSON; progress goes to stderr."""
-    model = prepare_model(store, slug)
-    datasets = {}
-    for name in DATASETS:
-        datasets[name] = prepare_dataset(store, model, name).meta
-    json.dump({"model": model.meta, "datasets": datasets}, sys.stdout)
-
-
-def main() -> int:
+def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m analysis", description="Measure models.")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("prepare", help="fetch and verify a model, tokenise the datasets").add_argument("model")
-    arguments = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+
+    models = commands.add_parser("models", help="list the models of the store, or add one")
+    add = models.add_subparsers(dest="action").add_parser("add", help="add a model of the hub or of a folder")
+    add.add_argument("name", help="name on the hub (EleutherAI/pythia-70m), or a folder (./my-model)")
+    add.add_argument("--revision", help="commit, branch or tag of the hub (the main branch)")
+    add.add_argument("--slug", help="what it is called here (the last part of its name)")
+
+    measure = commands.add_parser("survey", help="measure a model on a dataset; goes on where it was stopped")
+    measure.add_argument("model")
+    measure.add_argument("dataset", help="repeated-random, bundled-texts or sotu")
+    measure.add_argument("--rows", type=int, metavar="N", help="read the first so many rows (64, or all if fewer)")
+    for name, default, meaning in (
+        ("pattern-rows", 1, "keep the attention patterns of the first so many"),
+        ("shard-rows", 16, "what is finished is kept every so many"),
+        ("batch-rows", 8, "read so many at a time"),
+    ):
+        measure.add_argument(f"--{name}", type=int, default=default, metavar="N", help=f"{meaning} ({default})")
+
+    look = commands.add_parser("show", help="print what surveys say of a component")
+    look.add_argument("model")
+    look.add_argument("component", help="L5H1, 5.1, a5.h1, …")
+    return parser.parse_args()
+
+
+def main() -> int:
+    arguments = parse_arguments()
+    data = Path(os.environ.get("LOUPE_DATA") or Path(__file__).resolve().parent.parent / ".loupe")
     try:
-        prepare(Path(os.environ["LOUPE_DATA"]) / "store", arguments.model)
-    except (AnatomyError, ModelError, StoreError) as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
+        # torch takes seconds to import: not for --help, and Ctrl-C meanwhile is answered too
+        from analysis.commands import run  # noqa: PLC0415
+
+        return run(arguments, data.resolve() / "store")
+    except KeyboardInterrupt:
+        print("\nStopped; what was finished is kept, and the same command goes on from there.", file=sys.stderr)
+        return 130
 
 
 if __name__ == "__main__":

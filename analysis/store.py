@@ -178,7 +178,7 @@ def publish(path: Path, *, meta: dict[str, Any]) -> Iterator[Path]:
     aside = path.parent / f".{path.name}.{uuid.uuid4().hex}"
     with readable_write_errors(path.name, where=path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
-        _remove_left_behind(path)
+        _remove_left_behind(path.parent, f".{path.name}.*")
         try:
             with _made_and_locked(aside):
                 yield aside
@@ -194,6 +194,20 @@ def publish(path: Path, *, meta: dict[str, Any]) -> Iterator[Path]:
                 _fsync(path.parent)
         finally:
             shutil.rmtree(aside, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def scratch_folder(store: Path, purpose: str) -> Iterator[Path]:
+    """Yield an empty folder of the store to work in, and remove it at the end; folders that processes which were
+    killed left for the same purpose are removed first."""
+    folder = store / f"{purpose}-{uuid.uuid4().hex}"
+    store.mkdir(parents=True, exist_ok=True)
+    _remove_left_behind(store, f"{purpose}-*")
+    try:
+        with _made_and_locked(folder):
+            yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def write_arrays(folder: Path, arrays: dict[str, np.ndarray], *, file: str = "arrays") -> None:
@@ -224,9 +238,9 @@ def _made_and_locked(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _remove_left_behind(path: Path) -> None:
-    """Remove what writers of the same artifact left aside when they were killed; living ones hold a lock."""
-    for aside in path.parent.glob(f".{path.name}.*"):
+def _remove_left_behind(parent: Path, names: str) -> None:
+    """Remove the folders that killed processes left under these names (a glob); living ones hold a lock."""
+    for aside in parent.glob(names):
         try:
             descriptor = os.open(aside, os.O_RDONLY)
         except FileNotFoundError:

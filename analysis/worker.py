@@ -19,9 +19,9 @@ from analysis.anatomy import AnatomyError
 from analysis.broker import TASK_NAME, make_celery
 from analysis.capture import CaptureError
 from analysis.lease import Lease, LeaseLostError, Site, SiteError
-from analysis.models import ModelError
 from analysis.prompt import PromptError, measure_promoted, measure_prompt
 from analysis.schema import JobKind, PromptSpec, SurveySpec
+from analysis.sources import ModelError
 from analysis.store import StoreError
 from analysis.survey import SurveyError, measure_shard, merge_survey, remove_partials
 

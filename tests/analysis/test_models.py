@@ -10,7 +10,10 @@ from pathlib import Path
 import pytest
 
 from analysis import models
-from analysis.models import BUNDLED, ModelError, open_model, prepare_model
+from analysis.models import open_model, prepare_model
+from analysis.sources import ModelError
+from analysis.sources import wheel as wheels
+from analysis.sources.wheel import BUNDLED
 from analysis.store import StoreError
 from tests import tiny
 
@@ -58,7 +61,7 @@ def test_a_truncated_wheel_is_refused(tmp_path: Path) -> None:
     broken = tmp_path / "broken.whl"
     broken.write_bytes(b"PK\x03\x04 and no more")
     with pytest.raises(ModelError, match=r"Unpacking broken\.whl: expected .* in it, got File is not a zip file"):
-        models._extract(BUNDLED[SLUG], broken, tmp_path)
+        wheels.extract(BUNDLED[SLUG], broken, tmp_path)
 
 
 def test_a_full_disk_during_the_first_fetch_is_said(

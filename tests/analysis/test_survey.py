@@ -11,8 +11,9 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from analysis.datasets.table import prepare_dataset
-from analysis.models import ModelError, model_path
+from analysis.models import model_path
 from analysis.schema import SurveySpec
+from analysis.sources import ModelError
 from analysis.store import Artifact, StoreError, file_sha256, open_artifact, survey_path
 from analysis.survey import (
     SurveyError,

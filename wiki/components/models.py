@@ -1,15 +1,10 @@
 from __future__ import annotations
 
-import re
-
 from django.core.validators import RegexValidator
 from django.db import models
 from django.urls import reverse
 
-from analysis.schema import Component, Sizes
-
-# Not ending in .json, because the address of a model's data does.
-SLUG = re.compile(r"(?!.*\.json$)[a-z0-9.-]{1,100}")
+from analysis.schema import SLUG, Component, Sizes
 
 
 class LanguageModel(models.Model):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from django.urls import reverse
 
-from analysis.schema import Component, ComponentKind, SchemaError
-from wiki.components.models import SLUG, LanguageModel
+from analysis.schema import SLUG, Component, ComponentKind, SchemaError
+from wiki.components.models import LanguageModel
 
 from .errors import NotFound
 

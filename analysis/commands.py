@@ -1,0 +1,206 @@
+"""What `python -m analysis` does: each command one function over a store."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+from transformers.utils.logging import disable_progress_bar
+
+from analysis.anatomy import AnatomyError
+from analysis.capture import CaptureError
+from analysis.datasets.table import DATASETS, prepare_dataset
+from analysis.models import add_from_source, model_path, prepare_model
+from analysis.schema import (
+    HEAD_METRICS,
+    Component,
+    ComponentKind,
+    Metric,
+    SchemaError,
+    Sizes,
+    SurveySpec,
+)
+from analysis.sources import ModelError
+from analysis.sources.wheel import BUNDLED
+from analysis.store import Artifact, StoreError, discard_unless_whole, is_complete, open_artifact, survey_path
+from analysis.survey import SurveyError, measure_shard, merge_survey, remove_partials
+
+# Errors whose message is a sentence for a person.
+SAID_CLEARLY = (AnatomyError, CaptureError, ModelError, SchemaError, StoreError, SurveyError)
+
+DEFAULT_ROWS = 64
+
+# What is measured of each kind of component that has figures.
+METRICS: dict[ComponentKind, tuple[Metric, ...]] = {ComponentKind.HEAD: HEAD_METRICS}
+
+
+def run(arguments: argparse.Namespace, store: Path) -> int:
+    """Do what the arguments ask for; the exit status. What cannot be done is one sentence on stderr."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    for chatty in ("httpx", "httpx2", "transformers"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+    disable_progress_bar()
+    try:
+        _run(arguments, store)
+    except SAID_CLEARLY as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def _run(arguments: argparse.Namespace, store: Path) -> None:
+    match arguments.command:
+        case "prepare":
+            prepare(store, arguments.model)
+        case "models" if arguments.action == "add":
+            model = add_from_source(store, arguments.name, revision=arguments.revision, slug=arguments.slug)
+            print(f"{model.meta['slug']} ({model.meta['source']})")
+        case "models":
+            list_models(store)
+        case "survey":
+            sizes = {name: getattr(arguments, name) for name in ("rows", "pattern_rows", "shard_rows", "batch_rows")}
+            survey(store, ask(store, arguments.model, arguments.dataset, **sizes))
+        case "show":
+            show(store, arguments.model, arguments.component)
+
+
+def prepare(store: Path, slug: str) -> None:
+    """Print the model's card and its datasets' as JSON; progress goes to stderr."""
+    model = prepare_model(store, slug)
+    datasets = {}
+    for name in DATASETS:
+        datasets[name] = prepare_dataset(store, model, name).meta
+    json.dump({"model": model.meta, "datasets": datasets}, sys.stdout)
+
+
+def list_models(store: Path) -> None:
+    """Print a line a model of the store; what is damaged is named on stderr."""
+    cards = [artifact.meta for artifact in _artifacts(store / "models")]
+    if not cards:
+        print(f"No models in {store} yet: `python -m analysis models add NAME` adds one.", file=sys.stderr)
+        return
+    lines: list[tuple[str, ...]] = [
+        ("slug", "family", "layers", "heads", "d_model", "neurons", "parameters", "licence", "hash")
+    ]
+    for card in cards:
+        sizes = Sizes(**card["sizes"])
+        counts = (sizes.n_layers, sizes.n_heads, sizes.d_model, sizes.d_mlp, card["n_parameters"])
+        numbers = tuple(f"{count:,}" for count in counts)
+        lines.append((card["slug"], card["family"], *numbers, card["licence"], card["hash"][:12]))
+    _print_table(lines, right=range(2, 7))
+
+
+def survey(store: Path, spec: SurveySpec) -> None:
+    """Measure what is missing of a survey, shard by shard, and merge it; the bar counts rows."""
+    path = survey_path(store, spec.hash)
+    if discard_unless_whole(path):
+        print(f"It is measured already: {path}")
+        return
+    n_measured = 0
+    with tqdm(total=spec.rows, unit="row", desc=f"{spec.model} on {spec.dataset}") as bar:
+        for shard in range(spec.n_shards):
+            rows, batches = spec.shard(shard), list[int]()
+
+            def on_batch(rows_done: int, rows: range = rows, batches: list[int] = batches) -> None:
+                batches.append(rows_done)
+                bar.update(rows.start + rows_done - bar.n)
+
+            measure_shard(store, spec, shard, on_batch=on_batch)
+            bar.update(rows.stop - bar.n)
+            n_measured += bool(batches)
+    merge_survey(store, spec, on_partial=lambda _: None)
+    remove_partials(store, spec)
+    print(f"{n_measured} of {spec.n_shards} shards measured now, the others were there: {path}")
+
+
+def ask(
+    store: Path, slug: str, dataset: str, *, rows: int | None, pattern_rows: int, shard_rows: int, batch_rows: int
+) -> SurveySpec:
+    """The spec of a survey of the dataset's first rows; the model is fetched if it is a bundled one, and the dataset
+    tokenised. More rows than there are is refused."""
+    if dataset not in DATASETS:
+        raise SchemaError(f"Surveying {slug}: expected a dataset among {', '.join(DATASETS)}, got {dataset}.")
+    if not is_complete(model_path(store, slug)) and slug not in BUNDLED:
+        raise ModelError(
+            f"Surveying {slug}: expected a model of the store, got another; `python -m analysis models` lists them, "
+            "and `models add NAME` adds one."
+        )
+    model = prepare_model(store, slug)
+    prepared = prepare_dataset(store, model, dataset)
+    n_rows = prepared.meta["rows"]
+    if rows is not None and rows > n_rows:
+        raise SchemaError(f"Surveying {slug} on {dataset}: expected at most its {n_rows} rows, got {rows}.")
+    return SurveySpec(
+        model=slug,
+        model_hash=model.meta["hash"],
+        dataset=dataset,
+        dataset_hash=prepared.meta["hash"],
+        rows=min(DEFAULT_ROWS, n_rows) if rows is None else rows,
+        pattern_rows=pattern_rows,
+        shard_rows=shard_rows,
+        batch_rows=batch_rows,
+    )
+
+
+def show(store: Path, slug: str, name: str) -> None:
+    """Print each figure that the store's surveys have of one component, with its rank."""
+    component = Component.parse(name)
+    sizes = Sizes(**open_artifact(model_path(store, slug)).meta["sizes"])
+    if not component.exists_in(sizes):
+        raise SchemaError(
+            f"Showing {component} of {slug}: expected one of its {sizes.n_layers} layers, {sizes.n_heads} heads and "
+            f"{sizes.d_mlp} neurons a layer."
+        )
+    surveys = [artifact for artifact in _artifacts(store / "surveys") if artifact.meta["spec"]["model"] == slug]
+    blocks = [(artifact, lines) for artifact in surveys if (lines := _figures(artifact, component))]
+    if not blocks:
+        raise SchemaError(
+            f"Showing {component} of {slug}: expected a survey with figures of a {component.kind.value}, found none; "
+            f"`python -m analysis survey {slug} DATASET` measures."
+        )
+    for artifact, lines in blocks:
+        spec = SurveySpec.from_json(artifact.meta["spec"])
+        print(f"{component} of {slug} on {spec.dataset}, {spec.rows} rows (survey {spec.hash[:12]}, code {spec.code})")
+        _print_table(lines, right=range(1, 2))
+
+
+def _figures(artifact: Artifact, component: Component) -> list[tuple[str, ...]]:
+    """A line for each metric that a survey has of a component: label, value with unit, rank among all."""
+    there = artifact.names(file="summary")
+    part = component.head if component.head is not None else component.neuron
+    lines: list[tuple[str, ...]] = []
+    for metric in METRICS.get(component.kind, ()):
+        if metric.key in there:
+            values = artifact.read(metric.key, file="summary")
+            value = values[component.layer, part]
+            rank = 1 + int(np.count_nonzero(values > value))
+            lines.append((f"  {metric.label}", f"{value:.4f}", metric.unit, f"rank {rank} of {values.size}"))
+    return lines
+
+
+def _artifacts(folder: Path) -> list[Artifact]:
+    """The artifacts of a folder of the store, by name; what cannot be opened is named on stderr."""
+    found = []
+    for path in sorted(folder.glob("[!.]*")):
+        try:
+            found.append(open_artifact(path))
+        except StoreError as error:
+            print(error, file=sys.stderr)
+    return found
+
+
+def _print_table(lines: Sequence[tuple[str, ...]], *, right: range) -> None:
+    """Print columns aligned, those in `right` to the right."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        cells = [
+            cell.rjust(width) if i in right else cell.ljust(width)
+            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ]
+        print("  ".join(cells).rstrip())
