@@ -239,6 +239,30 @@ class SurveySpec:
         return range(index * self.shard_rows, min(self.rows, (index + 1) * self.shard_rows))
 
 
+@dataclasses.dataclass(frozen=True)
+class WeightsSpec:
+    """What one reading of a model's weights is; its hash is the name of the artifact."""
+
+    model: str  # slug
+    model_hash: str
+    survey: str  # hash of the survey whose top key and query tokens the heads are asked about
+    code: str = CODE_VERSION
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Self:
+        try:
+            return cls(**data)
+        except TypeError as error:
+            raise SchemaError(f"Reading the spec of a reading of weights: {error}.") from error
+
+    def to_json(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+    @property
+    def hash(self) -> str:
+        return content_hash(self.to_json())
+
+
 class JobKind(enum.Enum):
     """What a job does. The value is stored and travels in the claim's answer."""
 

@@ -41,6 +41,11 @@ def survey_path(store: Path, survey_hash: str) -> Path:
     return store / "surveys" / survey_hash
 
 
+def weights_path(store: Path, weights_hash: str) -> Path:
+    """Where the artifact of what was read from a model's weights is."""
+    return store / "weights" / weights_hash
+
+
 @dataclasses.dataclass(frozen=True)
 class Artifact:
     """A complete artifact, opened for reading."""
