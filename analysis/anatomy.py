@@ -156,15 +156,25 @@ FAMILIES: dict[str, Family] = {
 }
 
 
+# Config attributes that, where true, are features outside the table.
+_NOT_MEASURED = {
+    "add_cross_attention": "cross attention",
+    "is_encoder_decoder": "an encoder",
+    "use_bidirectional_attention": "attention to later tokens",
+}
+
+
 def family_of(config: Any) -> Family:
-    """The family of a model, from its config; an unknown one is refused."""
-    try:
-        return FAMILIES[config.model_type]
-    except KeyError:
+    """The family of a model, from its config; an unknown one, or one with a feature outside the table, is refused."""
+    if config.model_type not in FAMILIES:
         known = ", ".join(sorted(FAMILIES))
-        raise AnatomyError(
-            f"Reading the anatomy of a model: expected a family among {known}, got {config.model_type}."
-        ) from None
+        raise AnatomyError(f"Reading the anatomy of a model: expected a family among {known}, got {config.model_type}.")
+    for attribute, feature in _NOT_MEASURED.items():
+        if getattr(config, attribute, False):
+            raise AnatomyError(
+                f"Reading the anatomy of a model: expected a decoder of causal self-attention, got one with {feature}."
+            )
+    return FAMILIES[config.model_type]
 
 
 def sizes_of(config: Any) -> Sizes:
@@ -209,8 +219,8 @@ class Norm:
     """A norm, taken apart: what it does to a vector, then `gain` and `bias`."""
 
     kind: NormKind
-    gain: Float[Tensor, "d_model"]  # ones where there is no norm
-    bias: Float[Tensor, "d_model"] | None
+    gain: Float[Tensor, " d_model"]  # ones where there is no norm
+    bias: Float[Tensor, " d_model"] | None
     epsilon: float = 0.0  # added to the variance or mean square
 
     def normalise(self, residual: Float[Tensor, "*positions d_model"]) -> Float[Tensor, "*positions d_model"]:
@@ -307,7 +317,7 @@ class AttentionWeights:
     q_bias: Float[Tensor, "head d_head"] | None
     k_bias: Float[Tensor, "kv_head d_head"] | None
     v_bias: Float[Tensor, "kv_head d_head"] | None
-    o_bias: Float[Tensor, "d_model"] | None
+    o_bias: Float[Tensor, " d_model"] | None
 
 
 def attention_scaling(model: nn.Module, layer: int) -> float:
@@ -346,8 +356,8 @@ class NeuronWeights:
     reads: Float[Tensor, "neuron d_model"]
     gate: Float[Tensor, "neuron d_model"] | None
     writes: Float[Tensor, "neuron d_model"]
-    reads_bias: Float[Tensor, "neuron"] | None
-    gate_bias: Float[Tensor, "neuron"] | None
+    reads_bias: Float[Tensor, " neuron"] | None
+    gate_bias: Float[Tensor, " neuron"] | None
 
 
 def neuron_weights(model: nn.Module, layer: int) -> NeuronWeights:
@@ -365,17 +375,25 @@ def neuron_weights(model: nn.Module, layer: int) -> NeuronWeights:
     )
 
 
-def rotary_frequencies(model: nn.Module) -> Float[Tensor, "half"] | None:
+def rotary_frequencies(model: nn.Module) -> Float[Tensor, " half"] | None:
     """The angle, in radians a position, by which rotary embedding turns dimension i with dimension i + half of each
-    head's queries and keys; None where positions enter otherwise. Dimensions from 2 × half on are not turned."""
+    head's queries and keys; None where positions enter otherwise. Dimensions from 2 × half on are not turned.
+
+    Rotary embedding whose angles change with the length of the text, or that also scales, is refused: attention
+    patterns of such a model are exact, but no statement of its weights at an offset is.
+    """
     module: Any = getattr(body_of(model), "rotary_emb", None)
-    return None if module is None else module.inv_freq.detach()
+    if module is None:
+        return None
+    if module.rope_type not in ("default", "linear", "llama3") or module.attention_scaling != 1.0:
+        raise AnatomyError(f"Reading rotary angles: expected rotary embedding by fixed angles, got {module.rope_type}.")
+    return module.inv_freq.detach()
 
 
 def _weight(module: Any) -> Float[Tensor, "out in"]:
     return module.weight.detach().T if isinstance(module, Conv1D) else module.weight.detach()
 
 
-def _bias(module: Any) -> Float[Tensor, "out"] | None:
+def _bias(module: Any) -> Float[Tensor, " out"] | None:
     bias = getattr(module, "bias", None)
     return None if bias is None else bias.detach()

@@ -14,7 +14,7 @@ from tests.browsing import chromium
 
 @pytest.fixture(scope="session")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store with the three tiny models."""
+    """A store with the tiny models."""
     folder = tmp_path_factory.mktemp("data") / "store"
     for slug in tiny.FAMILIES:
         tiny.put_into(folder, slug)

@@ -14,7 +14,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from analysis.anatomy import attention_scaling, normalises_queries, rotary_frequencies, sizes_of
+from analysis.anatomy import AnatomyError, attention_scaling, normalises_queries, rotary_frequencies, sizes_of
 from analysis.models import load_model, model_path
 from analysis.schema import CODE_VERSION, WeightsSpec
 from analysis.store import (
@@ -95,8 +95,7 @@ def _read(
     """The arrays of each file, and meta."""
     _require_finite(model)
     sizes, tokens = sizes_of(model.config), Tokens(model, n_tokens)
-    absent = _absent(model)
-    frequencies = rotary_frequencies(model)
+    frequencies, absent = _positions(model)
     offsets = (0,) if frequencies is None else OFFSETS
     on_layer(0)
     by_input, by_output = _nearest_neurons(model, on_layer=lambda: on_layer(0))
@@ -183,19 +182,21 @@ def _nearest_neurons(model: PreTrainedModel, *, on_layer: Callable[[], None]) ->
     return by_input, nearest(torch.stack([neurons.writes for neurons in layers]), on_layer=on_layer)
 
 
-def _absent(model: PreTrainedModel) -> dict[str, str]:
-    """What this model's weights cannot say, each with one sentence."""
-    rotary: Any = getattr(model.base_model, "rotary_emb", None)
+def _positions(model: PreTrainedModel) -> tuple[Float[Tensor, " half"] | None, dict[str, str]]:
+    """The rotary angles, if the model has them, and what its weights cannot say of its scores, each with one
+    sentence."""
+    of_scores = ("qk_tokens", "q_composition", "k_composition")
+    try:
+        frequencies = rotary_frequencies(model)
+    except AnatomyError as error:
+        return None, dict.fromkeys(of_scores, str(error))
     if normalises_queries(model.config):
         reason = (
             f"Models of the family {model.config.model_type} normalise queries and keys after W_Q and W_K, so that "
             "attention scores are no bilinear form of weights alone."
         )
-    elif getattr(rotary, "attention_scaling", 1.0) != 1.0 or getattr(rotary, "rope_type", "default") == "dynamic":
-        reason = f"Rotary embedding of the type {rotary.rope_type} does more than turn by an angle a position."
-    else:
-        return {}
-    return dict.fromkeys(("qk_tokens", "q_composition", "k_composition"), reason)
+        return frequencies, dict.fromkeys(of_scores, reason)
+    return frequencies, {}
 
 
 def _require_finite(model: PreTrainedModel) -> None:

@@ -10,7 +10,7 @@ import pytest
 import torch
 from transformers import Gemma2Config, Gemma2ForCausalLM, PreTrainedModel
 
-from analysis.anatomy import AnatomyError, body_of, sizes_of
+from analysis.anatomy import body_of, sizes_of
 from analysis.capture import CaptureError, attention_pattern, reading_patterns
 from analysis.schema import Sizes
 from tests import tiny
@@ -125,8 +125,6 @@ def test_a_model_that_caps_its_scores_is_refused_with_a_sentence() -> None:
         reading_patterns(model, lambda layer, pattern: None),
     ):
         model(torch.tensor([[1, 2, 3]]))
-    with pytest.raises(AnatomyError, match="expected a family among gpt2, gpt_neox, llama, got gemma2"):
-        sizes_of(config)
 
 
 @pytest.mark.parametrize(
