@@ -177,9 +177,9 @@ def _with_earlier(readers: list[Tensor], writers: list[Tensor]) -> Float[Tensor,
 
 def _nearest_neurons(model: PreTrainedModel, *, on_layer: Callable[[], None]) -> tuple[Nearest, Nearest]:
     """By the cosine of what neurons read (of gated ones: their gates), and of what they write."""
-    layers = [neurons_of(model, layer) for layer in range(sizes_of(model.config).n_layers)]
-    by_input = nearest(torch.stack([neurons.first for neurons in layers]), on_layer=on_layer)
-    return by_input, nearest(torch.stack([neurons.writes for neurons in layers]), on_layer=on_layer)
+    layers = range(sizes_of(model.config).n_layers)
+    by_input = nearest(torch.stack([neurons_of(model, layer).first for layer in layers]), on_layer=on_layer)
+    return by_input, nearest(torch.stack([neurons_of(model, layer).writes for layer in layers]), on_layer=on_layer)
 
 
 def _positions(model: PreTrainedModel) -> tuple[Float[Tensor, " half"] | None, dict[str, str]]:
