@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -45,6 +46,8 @@ OFFSETS = (1, 8)
 # Matrices of all heads by all heads are kept up to this size; the ten strongest of each head always are.
 _MATRICES_BYTES = 2_000_000
 
+_PACE_SECONDS = 1.0  # each call may ask the site
+
 
 class WeightsError(Exception):
     """The weights of a model cannot be read as asked; the message is one sentence."""
@@ -53,8 +56,8 @@ class WeightsError(Exception):
 def measure_weights(store: Path, spec: WeightsSpec, *, on_layer: Callable[[int], None]) -> None:
     """Read a model's weights and publish what they say; what is there whole is kept.
 
-    `on_layer` is called with the number of layers finished so far: before the first (several times, since nearest
-    neurons take a while) and after each; what it raises ends the reading.
+    `on_layer` is called with the number of layers finished so far: before the first, after each, and every second in
+    between, since nearest neurons take a minute; what it raises ends the reading.
 
     `layer-<n>`: `head.…` arrays, first axis head, and `neuron.…` arrays, first axis neuron, so that one component is a
     slice; `summary`: arrays [layer, head], and `composition.…` [offset, head, earlier head] over all heads of the
@@ -82,7 +85,7 @@ def measure_weights(store: Path, spec: WeightsSpec, *, on_layer: Callable[[int],
     n_tokens = min(sizes_of(model.config).d_vocab, 1 + max(tokenizer.get_vocab().values()))
     started = time.monotonic()
     with torch.inference_mode():
-        files, meta = _read(model, n_tokens, survey, on_layer=on_layer)
+        files, meta = _read(model, n_tokens, survey, on_layer=_paced(on_layer))
     meta |= {"spec": spec.to_json(), "seconds": round(time.monotonic() - started, 1), "torch": torch.__version__}
     with publish(path, meta=meta) as folder:
         for file, arrays in files.items():
@@ -98,7 +101,7 @@ def _read(
     frequencies, absent = _positions(model)
     offsets = (0,) if frequencies is None else OFFSETS
     on_layer(0)
-    by_input, by_output = _nearest_neurons(model, on_layer=lambda: on_layer(0))
+    by_input, by_output = _nearest_neurons(model, on_pair=lambda: on_layer(0))
 
     files: dict[str, dict[str, Tensor]] = {}
     summary: dict[str, list[Tensor]] = {"ov_copying": [], "ov_own_first_share": []}
@@ -107,6 +110,7 @@ def _read(
     writers: list[Tensor] = []
     for layer in range(sizes.n_layers):
         heads, neurons = heads_of(model, layer), neurons_of(model, layer)
+        on_block = functools.partial(on_layer, layer)
         keys, queries = (
             torch.from_numpy(survey.read(name, file=f"layer-{layer}").astype(np.int64)).to(model.device)
             for name in ("top_key_tokens", "top_query_tokens")
@@ -127,7 +131,7 @@ def _read(
             padded = torch.nn.functional.pad(ratios, missing, value=torch.nan)
             matrices.setdefault(f"composition.{kind}", []).append(padded.transpose(0, 1))
         writers.append(writer(heads))
-        of_neurons = promoted(neurons, tokens) | excited(neurons, tokens)
+        of_neurons = promoted(neurons, tokens, on_block=on_block) | excited(neurons, tokens, on_block=on_block)
         for name, found in (("input", by_input), ("output", by_output)):
             of_neurons[f"nearest_{name}_neurons"] = found.neurons[layer]
             of_neurons[f"nearest_{name}_cosines"] = found.cosines[layer]
@@ -175,11 +179,11 @@ def _with_earlier(readers: list[Tensor], writers: list[Tensor]) -> Float[Tensor,
     return torch.stack([composition(reader, earlier) for reader in readers], 1)
 
 
-def _nearest_neurons(model: PreTrainedModel, *, on_layer: Callable[[], None]) -> tuple[Nearest, Nearest]:
+def _nearest_neurons(model: PreTrainedModel, *, on_pair: Callable[[], None]) -> tuple[Nearest, Nearest]:
     """By the cosine of what neurons read (of gated ones: their gates), and of what they write."""
     layers = range(sizes_of(model.config).n_layers)
-    by_input = nearest(torch.stack([neurons_of(model, layer).first for layer in layers]), on_layer=on_layer)
-    return by_input, nearest(torch.stack([neurons_of(model, layer).writes for layer in layers]), on_layer=on_layer)
+    by_input = nearest(torch.stack([neurons_of(model, layer).first for layer in layers]), on_pair=on_pair)
+    return by_input, nearest(torch.stack([neurons_of(model, layer).writes for layer in layers]), on_pair=on_pair)
 
 
 def _positions(model: PreTrainedModel) -> tuple[Float[Tensor, " half"] | None, dict[str, str]]:
@@ -197,6 +201,19 @@ def _positions(model: PreTrainedModel) -> tuple[Float[Tensor, " half"] | None, d
         )
         return frequencies, dict.fromkeys(of_scores, reason)
     return frequencies, {}
+
+
+def _paced(on_layer: Callable[[int], None]) -> Callable[[int], None]:
+    """`on_layer`, passed every number of layers once, and the same again when a second has gone by."""
+    last: tuple[int, float] = -1, 0.0
+
+    def call(layers: int) -> None:
+        nonlocal last
+        if layers != last[0] or time.monotonic() - last[1] >= _PACE_SECONDS:
+            on_layer(layers)
+            last = layers, time.monotonic()
+
+    return call
 
 
 def _require_finite(model: PreTrainedModel) -> None:

@@ -18,14 +18,15 @@ N_NEAREST = 10
 _BLOCK = 512  # neurons whose values for all tokens are in memory at once
 
 
-def promoted(neurons: Neurons, tokens: Tokens) -> dict[str, Tensor]:
+def promoted(neurons: Neurons, tokens: Tokens, *, on_block: Callable[[], None]) -> dict[str, Tensor]:
     """The tokens that each neuron's output promotes and suppresses most, straight to the unembedding.
 
     `promoted_tokens`, `suppressed_tokens` int32 [neuron, 10], strongest first, and `promoted_logits`,
     `suppressed_logits` float32: W_U (final norm folded in) times the output vector of the neuron, so logits for one
-    unit of activation where the final norm divides by 1, centred over the vocabulary.
+    unit of activation where the final norm divides by 1, centred over the vocabulary. `on_block` is called now and
+    then.
     """
-    high, low = _extremes(neurons.writes, tokens.unembedding)
+    high, low = _extremes(neurons.writes, tokens.unembedding, on_block=on_block)
     return {
         "promoted_tokens": high[1],
         "promoted_logits": high[0],
@@ -34,19 +35,19 @@ def promoted(neurons: Neurons, tokens: Tokens) -> dict[str, Tensor]:
     }
 
 
-def excited(neurons: Neurons, tokens: Tokens) -> dict[str, Tensor]:
+def excited(neurons: Neurons, tokens: Tokens, *, on_block: Callable[[], None]) -> dict[str, Tensor]:
     """The tokens whose embedding alone excites each neuron most.
 
     This is the direct path: the MLP's norm applied to the token's row of W_E, without what positions and earlier
     layers add. Values are pre-activations, biases included. `input_tokens` int32 [neuron, 10] and `input_values`
     float32; of a gated MLP, whose activation is act(gate) × up, `gate_…` and `up_…` instead, and `up_negative_…` for
-    the most negative up inputs, strongest first.
+    the most negative up inputs, strongest first. `on_block` is called now and then.
     """
     embedding = tokens.normalised(neurons.norm)
-    ups, downs = _extremes(neurons.reads, embedding, constant=neurons.reads_constant)
+    ups, downs = _extremes(neurons.reads, embedding, constant=neurons.reads_constant, on_block=on_block)
     if neurons.gate is None:
         return {"input_tokens": ups[1], "input_values": ups[0]}
-    gates, _ = _extremes(neurons.gate, embedding, constant=neurons.gate_constant)
+    gates, _ = _extremes(neurons.gate, embedding, constant=neurons.gate_constant, on_block=on_block)
     return {
         "gate_tokens": gates[1],
         "gate_values": gates[0],
@@ -74,12 +75,11 @@ class Nearest:
         self.neurons[layer] = others.gather(1, best.indices)
 
 
-def nearest(vectors: Float[Tensor, "layer neuron d_model"], *, on_layer: Callable[[], None]) -> Nearest:
+def nearest(vectors: Float[Tensor, "layer neuron d_model"], *, on_pair: Callable[[], None]) -> Nearest:
     """The 10 neurons of the whole model with the largest cosine to each neuron, itself left out; −1 with cosine NaN
     where the model has fewer.
 
-    Every pair of layers is multiplied once; at most one pair's cosines are in memory. `on_layer` is called after each
-    layer.
+    Every pair of layers is multiplied once; at most one pair's cosines are in memory. `on_pair` is called after each.
     """
     n_layers, n_neurons, _ = vectors.shape
     unit = functional.normalize(vectors, dim=-1)
@@ -96,7 +96,7 @@ def nearest(vectors: Float[Tensor, "layer neuron d_model"], *, on_layer: Callabl
             found.take(layer, cosines, of=other)
             if other != layer:
                 found.take(other, cosines.T.contiguous(), of=layer)
-        on_layer()
+            on_pair()
     nobody = found.cosines.isinf()
     return Nearest(found.cosines.masked_fill(nobody, torch.nan), found.neurons.masked_fill(nobody, -1))
 
@@ -106,6 +106,7 @@ def _extremes(
     tokens: Float[Tensor, "token d_model"],
     *,
     constant: Float[Tensor, " neuron"] | None = None,
+    on_block: Callable[[], None],
 ) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
     """(values, tokens) of the highest and of the lowest products of each vector."""
     high, low = [], []
@@ -113,6 +114,7 @@ def _extremes(
         products = vectors[start : start + _BLOCK] @ tokens.T
         high.append(top(products, N_TOKENS))
         low.append(top(products.neg_(), N_TOKENS))
+        on_block()
     highest, lowest = (tuple(torch.cat(parts) for parts in zip(*found, strict=True)) for found in (high, low))
     shift = 0 if constant is None else constant[:, None]
     return (highest[0] + shift, highest[1]), (shift - lowest[0], lowest[1])
