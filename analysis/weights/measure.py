@@ -113,7 +113,7 @@ def _read(
         on_block = functools.partial(on_layer, layer)
         keys, queries = (
             torch.from_numpy(survey.read(name, file=f"layer-{layer}").astype(np.int64)).to(model.device)
-            for name in ("top_key_tokens", "top_query_tokens")
+            for name in ("head.key_tokens", "head.query_tokens")
         )
         of_heads = {"key_tokens": keys} | ov_tokens(heads, tokens, keys)
         summary["ov_copying"].append(copying(heads, shared))

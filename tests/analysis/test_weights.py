@@ -52,7 +52,7 @@ def put_with_survey(store: Path, slug: str, model: Any) -> WeightsSpec:
     with publish(survey_path(store, survey), meta={"spec": {"model_hash": artifact.meta["hash"]}}) as folder:
         for layer in range(sizes["n_layers"]):
             arrays = {}
-            for name in ("top_key_tokens", "top_query_tokens"):
+            for name in ("head.key_tokens", "head.query_tokens"):
                 draws = [generator.permutation(tiny.VOCABULARY)[:10] for _ in range(sizes["n_heads"])]
                 arrays[name] = np.asarray(draws, dtype=np.int32)
                 arrays[name][0] = -1
