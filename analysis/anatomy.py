@@ -221,12 +221,25 @@ class Norm:
     kind: NormKind
     gain: Float[Tensor, " d_model"]  # ones where there is no norm
     bias: Float[Tensor, " d_model"] | None
+    epsilon: float = 0.0  # added to the variance or mean square
+
+    def normalise(self, residual: Float[Tensor, "*positions d_model"]) -> Float[Tensor, "*positions d_model"]:
+        """What the norm does to a vector, before gain and bias."""
+        if self.kind is NormKind.NONE:
+            return residual
+        centred = residual - residual.mean(-1, keepdim=True) if self.kind is NormKind.LAYER else residual
+        return centred * torch.rsqrt(centred.square().mean(-1, keepdim=True) + self.epsilon)
 
     def fold(self, reads: Float[Tensor, "*parts d_model"]) -> Float[Tensor, "*parts d_model"]:
         """Vectors that read the norm's output as vectors that read the residual stream, up to its positive scale: the
         gain multiplied in and, for LayerNorm alone, the mean taken out."""
         folded = reads * self.gain
         return folded - folded.mean(-1, keepdim=True) if self.kind is NormKind.LAYER else folded
+
+    def carry(self, writes: Float[Tensor, "*parts d_model"]) -> Float[Tensor, "*parts d_model"]:
+        """Vectors that are summands of the norm's input as summands of its output, up to its positive scale."""
+        centred = writes - writes.mean(-1, keepdim=True) if self.kind is NormKind.LAYER else writes
+        return centred * self.gain
 
 
 def _norm(model: nn.Module, module: nn.Module | None) -> Norm:
@@ -237,7 +250,10 @@ def _norm(model: nn.Module, module: nn.Module | None) -> Norm:
     gain: Any = module.weight
     bias: Any = getattr(module, "bias", None)
     one_plus = family_of(model.config).gain_is_one_plus
-    return Norm(kind, gain.detach() + 1 if one_plus else gain.detach(), None if bias is None else bias.detach())
+    epsilon: Any = getattr(module, "variance_epsilon", None) or module.eps
+    return Norm(
+        kind, gain.detach() + 1 if one_plus else gain.detach(), None if bias is None else bias.detach(), epsilon
+    )
 
 
 def attention_norm(model: nn.Module, layer: int) -> Norm:
@@ -250,6 +266,18 @@ def mlp_norm(model: nn.Module, layer: int) -> Norm:
     """The norm between the residual stream and the MLP of a layer."""
     path = family_of(model.config).mlp_norm
     return _norm(model, layers_of(model)[layer].get_submodule(path) if path else None)
+
+
+def attention_output_norm(model: nn.Module, layer: int) -> Norm:
+    """The norm between the sum of a layer's heads and the residual stream; none where heads add up."""
+    family = family_of(model.config)
+    return _norm(model, None if family.heads_add_up else layers_of(model)[layer].get_submodule(family.attention_added))
+
+
+def mlp_output_norm(model: nn.Module, layer: int) -> Norm:
+    """The norm between the sum of a layer's neurons and the residual stream; none where neurons add up."""
+    family = family_of(model.config)
+    return _norm(model, None if family.neurons_add_up else layers_of(model)[layer].get_submodule(family.mlp_added))
 
 
 def final_norm(model: nn.Module) -> Norm:
@@ -292,6 +320,12 @@ class AttentionWeights:
     o_bias: Float[Tensor, " d_model"] | None
 
 
+def attention_scaling(model: nn.Module, layer: int) -> float:
+    """What the product of a query and a key is multiplied by to be an attention score."""
+    module: Any = layers_of(model)[layer].get_submodule(family_of(model.config).attention)
+    return module.scaling
+
+
 def attention_weights(model: nn.Module, layer: int) -> AttentionWeights:
     """W_Q, W_K, W_V, W_O of a layer, head by head."""
     family, sizes = family_of(model.config), sizes_of(model.config)
@@ -322,14 +356,23 @@ class NeuronWeights:
     reads: Float[Tensor, "neuron d_model"]
     gate: Float[Tensor, "neuron d_model"] | None
     writes: Float[Tensor, "neuron d_model"]
+    reads_bias: Float[Tensor, " neuron"] | None
+    gate_bias: Float[Tensor, " neuron"] | None
 
 
 def neuron_weights(model: nn.Module, layer: int) -> NeuronWeights:
     """What each neuron of a layer reads from the normalised residual stream and what it writes."""
     family = family_of(model.config)
     block = layers_of(model)[layer]
-    gate = _weight(block.get_submodule(family.w_gate)) if family.w_gate else None
-    return NeuronWeights(_weight(block.get_submodule(family.w_in)), gate, _weight(block.get_submodule(family.w_out)).T)
+    reads = block.get_submodule(family.w_in)
+    gate = block.get_submodule(family.w_gate) if family.w_gate else None
+    return NeuronWeights(
+        _weight(reads),
+        None if gate is None else _weight(gate),
+        _weight(block.get_submodule(family.w_out)).T,
+        _bias(reads),
+        None if gate is None else _bias(gate),
+    )
 
 
 def rotary_frequencies(model: nn.Module) -> Float[Tensor, " half"] | None:

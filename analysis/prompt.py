@@ -14,7 +14,7 @@ from transformers import PreTrainedModel
 from analysis.anatomy import body_of, sizes_of
 from analysis.capture import AttentionReading, ResidualReading, reading
 from analysis.models import load_model, model_path
-from analysis.schema import CODE_VERSION, PromptSpec
+from analysis.schema import CODE_VERSION, PromotedSpec, PromptSpec
 from analysis.statistics.kept import KeptRows
 from analysis.store import (
     Artifact,
@@ -57,12 +57,12 @@ def measure_prompt(store: Path, spec: PromptSpec) -> None:
             write_arrays(folder, arrays, file=f"layer-{layer}")
 
 
-def measure_promoted(store: Path, spec: PromptSpec, *, on_layer: Callable[[int], None]) -> None:
+def measure_promoted(store: Path, spec: PromotedSpec, *, on_layer: Callable[[int], None]) -> None:
     """Publish which tokens every head's output promotes on the text: far more work than its patterns.
 
     `on_layer` is called with the number of layers that are finished; what it raises ends the work.
     """
-    path = promoted_path(store, spec.hash)
+    path = promoted_path(store, spec.prompt.hash)
     if discard_unless_whole(path):
         return
     _, model, tokens = _open(store, spec)

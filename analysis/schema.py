@@ -35,7 +35,26 @@ _REVISION = re.compile(r"[A-Za-z0-9][A-Za-z0-9_./-]{0,99}")
 
 
 @dataclasses.dataclass(frozen=True)
-class ModelSource:
+class Spec:
+    """What is asked of a measuring worker: equal specs give equal results, and the hash names the result."""
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Self:
+        try:
+            return cls(**data)
+        except TypeError as error:
+            raise SchemaError(f"Reading a {cls.__name__}: {error}.") from error
+
+    def to_json(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+    @property
+    def hash(self) -> str:
+        return content_hash(self.to_json())
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelSource(Spec):
     """Where a model that is not bundled comes from, as a person writes it."""
 
     source: str  # its name on the hub (gpt2, EleutherAI/pythia-70m), or a folder: /…, ./…, ../… or ~/…
@@ -152,7 +171,7 @@ class DatasetKind(enum.Enum):
 
 
 @dataclasses.dataclass(frozen=True)
-class SurveySpec:
+class SurveySpec(Spec):
     """What one survey is: equal specs give equal numbers, and the hash of the spec is the survey's name."""
 
     model: str  # slug
@@ -178,20 +197,6 @@ class SurveySpec:
                     f"Describing a survey: expected 0 ≤ {name} ≤ rows ({self.rows}), got {getattr(self, name)}."
                 )
 
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Self:
-        try:
-            return cls(**data)
-        except TypeError as error:
-            raise SchemaError(f"Reading the spec of a survey: {error}.") from error
-
-    def to_json(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
-
-    @property
-    def hash(self) -> str:
-        return content_hash(self.to_json())
-
     @property
     def n_shards(self) -> int:
         return -(-self.rows // self.shard_rows)
@@ -204,67 +209,36 @@ class SurveySpec:
 
 
 @dataclasses.dataclass(frozen=True)
-class PromptSpec:
-    """A person's own text, on which every head's attention is kept; its hash is the name of the artifact."""
+class PromptSpec(Spec):
+    """A person's own text, on which every head's attention is kept."""
 
     model: str  # slug
     model_hash: str
     text: str
     code: str = CODE_VERSION
 
-    def to_json(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
-
-    @property
-    def hash(self) -> str:
-        return content_hash(self.to_json())
-
 
 @dataclasses.dataclass(frozen=True)
-class PromotedSpec:
+class PromotedSpec(PromptSpec):
     """Which tokens every head promotes on a person's own text."""
 
-    prompt: PromptSpec
-
-    def to_json(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
-
     @property
     def hash(self) -> str:
-        return content_hash(self.to_json())
+        return content_hash(["promoted", self.to_json()])
+
+    @property
+    def prompt(self) -> PromptSpec:
+        return PromptSpec(**self.to_json())
 
 
 @dataclasses.dataclass(frozen=True)
-class WeightsSpec:
-    """What one reading of a model's weights is; its hash is the name of the artifact."""
+class WeightsSpec(Spec):
+    """What one reading of a model's weights is."""
 
     model: str  # slug
     model_hash: str
     survey: str  # hash of the survey whose top key and query tokens the heads are asked about
     code: str = CODE_VERSION
-
-    def to_json(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
-
-    @property
-    def hash(self) -> str:
-        return content_hash(self.to_json())
-
-
-@dataclasses.dataclass(frozen=True)
-class SourceSpec:
-    """A model to add: where it comes from and what it is to be called."""
-
-    source: str  # a bundled slug, a name at the hub, or a folder
-    revision: str | None
-    slug: str | None  # None: derived from the source
-
-    def to_json(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
-
-    @property
-    def hash(self) -> str:
-        return content_hash(self.to_json())
 
 
 class JobKind(enum.Enum):

@@ -20,7 +20,7 @@ from analysis.broker import TASK_NAME, make_celery
 from analysis.capture import CaptureError
 from analysis.lease import Lease, LeaseLostError, Site, SiteError
 from analysis.prompt import PromptError, measure_promoted, measure_prompt
-from analysis.schema import JobKind, PromptSpec, SurveySpec
+from analysis.schema import JobKind, ModelSource, PromotedSpec, PromptSpec, SurveySpec, WeightsSpec
 from analysis.sources import ModelError
 from analysis.store import StoreError
 from analysis.survey import SurveyError, measure_shard, merge_survey, remove_partials
@@ -77,9 +77,13 @@ def _do(lease: Lease) -> dict[str, Any] | None:
         case JobKind.SURVEY_MERGE:
             merge_survey(store, SurveySpec.from_json(lease.spec), on_partial=lease.renew)
         case JobKind.PROMPT:
-            measure_prompt(store, PromptSpec(**lease.spec))
+            measure_prompt(store, PromptSpec.from_json(lease.spec))
         case JobKind.PROMOTED:
-            measure_promoted(store, PromptSpec(**lease.spec["prompt"]), on_layer=lease.renew)
+            measure_promoted(store, PromotedSpec.from_json(lease.spec), on_layer=lease.renew)
+        case JobKind.WEIGHTS:
+            measure_weights(store, WeightsSpec.from_json(lease.spec), on_layer=lease.renew)
+        case JobKind.ADD_MODEL:
+            return add_model_and_datasets(store, ModelSource.from_json(lease.spec))
     return None
 
 

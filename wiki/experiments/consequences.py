@@ -6,7 +6,7 @@ from typing import Any
 
 from django.db import transaction
 
-from analysis.schema import JobKind, PromotedSpec, PromptSpec, WeightsSpec
+from analysis.schema import JobKind, PromotedSpec, WeightsSpec
 
 from .first_surveys import ask_for_first_surveys
 from .jobs import ask_for_measurement, fail_job, finish_job
@@ -25,7 +25,7 @@ def finish_and_follow(job_id: int, token: str, *, result: dict[str, Any]) -> boo
                 ask_for_weights(job.survey)
             if job and job.kind == JobKind.PROMPT.value and job.measurement:
                 prompt = job.measurement
-                ask_for_measurement(JobKind.PROMOTED, PromotedSpec(PromptSpec(**prompt.spec)), model=prompt.model)
+                ask_for_measurement(JobKind.PROMOTED, PromotedSpec.from_json(prompt.spec), model=prompt.model)
             if job and job.kind == JobKind.ADD_MODEL.value:
                 ask_for_first_surveys(result)
     except ValueError as error:

@@ -22,7 +22,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from analysis.broker import TASK_NAME, make_celery
-from analysis.schema import JobKind, PromotedSpec, PromptSpec, SourceSpec, SurveySpec, WeightsSpec
+from analysis.schema import JobKind, Spec, SurveySpec
 from wiki.components.models import LanguageModel
 
 from .models import Job, Measurement, Pin, Survey
@@ -81,7 +81,7 @@ def ask_for_survey(model: LanguageModel, spec: SurveySpec, *, pin: bool) -> Surv
 
 
 def ask_for_measurement(
-    kind: JobKind, spec: PromptSpec | PromotedSpec | WeightsSpec | SourceSpec, *, model: LanguageModel | None
+    kind: JobKind, spec: Spec, *, model: LanguageModel | None
 ) -> Measurement:
     """The measurement of this spec: asked for now, or the one that was asked for before, tried again if it failed or
     if what it left is lost or damaged."""

@@ -12,7 +12,7 @@ from django.conf import settings
 
 from analysis.metrics import METRICS, Metric
 from analysis.patterns import decompress_pattern
-from analysis.schema import Component, ComponentKind, JobKind, SurveySpec, content_hash
+from analysis.schema import Component, ComponentKind, JobKind, PromotedSpec, SurveySpec
 from analysis.store import (
     Artifact,
     StoreError,
@@ -190,7 +190,7 @@ def measurement_is_readable(measurement: Measurement) -> bool:
         case JobKind.PROMPT:
             return _is_whole(prompt_path(_store(), measurement.hash))
         case JobKind.PROMOTED:
-            return _is_whole(promoted_path(_store(), content_hash(measurement.spec["prompt"])))
+            return _is_whole(promoted_path(_store(), PromotedSpec.from_json(measurement.spec).prompt.hash))
         case JobKind.WEIGHTS:
             return _is_whole(weights_path(_store(), measurement.hash))
         case _:
