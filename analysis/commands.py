@@ -8,6 +8,7 @@ import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -16,16 +17,10 @@ from transformers.utils.logging import disable_progress_bar
 from analysis.anatomy import AnatomyError
 from analysis.capture import CaptureError
 from analysis.datasets.table import DATASETS, prepare_dataset
+from analysis.metrics import METRICS
 from analysis.models import add_from_source, model_path, prepare_model
-from analysis.schema import (
-    HEAD_METRICS,
-    Component,
-    ComponentKind,
-    Metric,
-    SchemaError,
-    Sizes,
-    SurveySpec,
-)
+from analysis.plans import planned_spec
+from analysis.schema import Component, SchemaError, Sizes, SurveySpec
 from analysis.sources import ModelError
 from analysis.sources.wheel import BUNDLED
 from analysis.store import Artifact, StoreError, discard_unless_whole, is_complete, open_artifact, survey_path
@@ -33,11 +28,6 @@ from analysis.survey import SurveyError, measure_shard, merge_survey, remove_par
 
 # Errors whose message is a sentence for a person.
 SAID_CLEARLY = (AnatomyError, CaptureError, ModelError, SchemaError, StoreError, SurveyError)
-
-DEFAULT_ROWS = 64
-
-# What is measured of each kind of component that has figures.
-METRICS: dict[ComponentKind, tuple[Metric, ...]] = {ComponentKind.HEAD: HEAD_METRICS}
 
 
 def run(arguments: argparse.Namespace, store: Path) -> int:
@@ -57,26 +47,25 @@ def run(arguments: argparse.Namespace, store: Path) -> int:
 def _run(arguments: argparse.Namespace, store: Path) -> None:
     match arguments.command:
         case "prepare":
-            prepare(store, arguments.model)
+            # data goes to stdout, progress to stderr
+            json.dump(prepare(store, arguments.model), sys.stdout)
         case "models" if arguments.action == "add":
             model = add_from_source(store, arguments.name, revision=arguments.revision, slug=arguments.slug)
             print(f"{model.meta['slug']} ({model.meta['source']})")
         case "models":
             list_models(store)
         case "survey":
-            sizes = {name: getattr(arguments, name) for name in ("rows", "pattern_rows", "shard_rows", "batch_rows")}
+            asked = {name: getattr(arguments, name) for name in ("rows", "pattern_rows", "shard_rows")}
+            sizes = {name: size for name, size in asked.items() if size is not None}
             survey(store, ask(store, arguments.model, arguments.dataset, **sizes))
         case "show":
             show(store, arguments.model, arguments.component)
 
 
-def prepare(store: Path, slug: str) -> None:
-    """Print the model's card and its datasets' as JSON; progress goes to stderr."""
+def prepare(store: Path, slug: str) -> dict[str, Any]:
+    """Fetch the model if it is a bundled one, tokenise the datasets; the cards of both, as the site registers them."""
     model = prepare_model(store, slug)
-    datasets = {}
-    for name in DATASETS:
-        datasets[name] = prepare_dataset(store, model, name).meta
-    json.dump({"model": model.meta, "datasets": datasets}, sys.stdout)
+    return {"model": model.meta, "datasets": {name: prepare_dataset(store, model, name).meta for name in DATASETS}}
 
 
 def list_models(store: Path) -> None:
@@ -119,11 +108,9 @@ def survey(store: Path, spec: SurveySpec) -> None:
     print(f"{n_measured} of {spec.n_shards} shards measured now, the others were there: {path}")
 
 
-def ask(
-    store: Path, slug: str, dataset: str, *, rows: int | None, pattern_rows: int, shard_rows: int, batch_rows: int
-) -> SurveySpec:
-    """The spec of a survey of the dataset's first rows; the model is fetched if it is a bundled one, and the dataset
-    tokenised. More rows than there are is refused."""
+def ask(store: Path, slug: str, dataset: str, **sizes: int) -> SurveySpec:
+    """The spec of a survey, of the planned sizes or others; the model is fetched if it is a bundled one, and the
+    dataset tokenised. More rows than there are is refused."""
     if dataset not in DATASETS:
         raise SchemaError(f"Surveying {slug}: expected a dataset among {', '.join(DATASETS)}, got {dataset}.")
     if not is_complete(model_path(store, slug)) and slug not in BUNDLED:
@@ -134,18 +121,9 @@ def ask(
     model = prepare_model(store, slug)
     prepared = prepare_dataset(store, model, dataset)
     n_rows = prepared.meta["rows"]
-    if rows is not None and rows > n_rows:
-        raise SchemaError(f"Surveying {slug} on {dataset}: expected at most its {n_rows} rows, got {rows}.")
-    return SurveySpec(
-        model=slug,
-        model_hash=model.meta["hash"],
-        dataset=dataset,
-        dataset_hash=prepared.meta["hash"],
-        rows=min(DEFAULT_ROWS, n_rows) if rows is None else rows,
-        pattern_rows=pattern_rows,
-        shard_rows=shard_rows,
-        batch_rows=batch_rows,
-    )
+    if sizes.get("rows", 0) > n_rows:
+        raise SchemaError(f"Surveying {slug} on {dataset}: expected at most its {n_rows} rows, got {sizes['rows']}.")
+    return planned_spec(model.meta, prepared.meta, **sizes)
 
 
 def show(store: Path, slug: str, name: str) -> None:
@@ -171,16 +149,20 @@ def show(store: Path, slug: str, name: str) -> None:
 
 
 def _figures(artifact: Artifact, component: Component) -> list[tuple[str, ...]]:
-    """A line for each metric that a survey has of a component: label, value with unit, rank among all."""
+    """A line for each metric that a survey has of a component: label, value, standard error, unit, rank among all."""
     there = artifact.names(file="summary")
     part = component.head if component.head is not None else component.neuron
+    at = (component.layer,) if part is None else (component.layer, part)
     lines: list[tuple[str, ...]] = []
-    for metric in METRICS.get(component.kind, ()):
-        if metric.key in there:
-            values = artifact.read(metric.key, file="summary")
-            value = values[component.layer, part]
-            rank = 1 + int(np.count_nonzero(values > value))
-            lines.append((f"  {metric.label}", f"{value:.4f}", metric.unit, f"rank {rank} of {values.size}"))
+    for metric in METRICS:
+        key = f"{component.kind.value}.{metric.key}"
+        if metric.component is component.kind and key in there:
+            values = artifact.read(key, file="summary")
+            error = f"± {artifact.read(f'{key}.error', at, file='summary'):.4f}" if metric.is_mean else ""
+            rank = 1 + int(np.count_nonzero(values > values[at]))
+            lines.append(
+                (f"  {metric.label}", f"{values[at]:.4f}", error, metric.unit, f"rank {rank} of {values.size}")
+            )
     return lines
 
 

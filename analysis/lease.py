@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import threading
+from collections.abc import Iterator
 from typing import Any, Self
 
 import httpx
@@ -12,6 +15,9 @@ from analysis.signing import sign
 
 # Failed connections are tried again so often, waiting up to 0.5 × 2ⁿ seconds: the site may be restarting.
 CONNECT_RETRIES = 6
+
+
+KEEP_SECONDS = 5.0
 
 
 class LeaseLostError(Exception):
@@ -71,6 +77,26 @@ class Lease:
     def renew(self, rows_done: int) -> None:
         """Say that the worker lives and how far it is: in rows of a survey, in layers of anything else."""
         self._call("renew", {"rows_done": rows_done})
+
+    @contextlib.contextmanager
+    def kept(self) -> Iterator[None]:
+        """While the block runs, renew every few seconds: for work that cannot say how far it is."""
+        over = threading.Event()
+
+        def renew() -> None:
+            while not over.wait(KEEP_SECONDS):
+                try:
+                    self.renew(0)
+                except (LeaseLostError, SiteError):
+                    return  # the end of the job will find out
+
+        thread = threading.Thread(target=renew, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
 
     def finish(self, result: dict[str, Any] | None = None) -> None:
         """Say that the artifact is in the store, and what the site must know of it."""

@@ -18,12 +18,15 @@ from transformers.utils.logging import disable_progress_bar
 from analysis.anatomy import AnatomyError
 from analysis.broker import TASK_NAME, make_celery
 from analysis.capture import CaptureError
+from analysis.commands import prepare
 from analysis.lease import Lease, LeaseLostError, Site, SiteError
+from analysis.models import add_from_source
 from analysis.prompt import PromptError, measure_promoted, measure_prompt
-from analysis.schema import JobKind, ModelSource, PromotedSpec, PromptSpec, SurveySpec, WeightsSpec
+from analysis.schema import JobKind, ModelSource, PromotedSpec, PromptSpec, SchemaError, SurveySpec, WeightsSpec
 from analysis.sources import ModelError
 from analysis.store import StoreError
 from analysis.survey import SurveyError, measure_shard, merge_survey, remove_partials
+from analysis.weights.measure import WeightsError, measure_weights
 
 logger = logging.getLogger(__name__)
 logging.getLogger("analysis").setLevel(logging.INFO)  # our own progress, whatever Celery's level
@@ -36,7 +39,16 @@ site = Site(os.environ["LOUPE_SITE_URL"], secret=os.environ["LOUPE_WORKER_SECRET
 store = Path(os.environ["LOUPE_DATA"]) / "store"
 
 # Errors whose message is a sentence for a person.
-SAID_CLEARLY = (AnatomyError, CaptureError, ModelError, PromptError, StoreError, SurveyError)
+SAID_CLEARLY = (
+    AnatomyError,
+    CaptureError,
+    ModelError,
+    PromptError,
+    SchemaError,
+    StoreError,
+    SurveyError,
+    WeightsError,
+)
 
 
 @app.task(name=TASK_NAME)  # type: ignore[untyped-decorator]  # celery has no types
@@ -83,7 +95,10 @@ def _do(lease: Lease) -> dict[str, Any] | None:
         case JobKind.WEIGHTS:
             measure_weights(store, WeightsSpec.from_json(lease.spec), on_layer=lease.renew)
         case JobKind.ADD_MODEL:
-            return add_model_and_datasets(store, ModelSource.from_json(lease.spec))
+            source = ModelSource.from_json(lease.spec)
+            with lease.kept():
+                model = add_from_source(store, source.source, revision=source.revision, slug=source.slug)
+                return prepare(store, model.meta["slug"])
     return None
 
 

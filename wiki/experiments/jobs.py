@@ -80,9 +80,7 @@ def ask_for_survey(model: LanguageModel, spec: SurveySpec, *, pin: bool) -> Surv
     return survey
 
 
-def ask_for_measurement(
-    kind: JobKind, spec: Spec, *, model: LanguageModel | None
-) -> Measurement:
+def ask_for_measurement(kind: JobKind, spec: Spec, *, model: LanguageModel | None) -> Measurement:
     """The measurement of this spec: asked for now, or the one that was asked for before, tried again if it failed or
     if what it left is lost or damaged."""
     with transaction.atomic():
