@@ -15,7 +15,7 @@ from pathlib import Path
 from analysis.anatomy import AnatomyError
 from analysis.datasets.table import DATASETS, prepare_dataset
 from analysis.models import ModelError, prepare_model
-from analysis.store import StoreError
+from analysis.store import StoreError, open_store
 
 
 def prepare(store: Path, slug: str) -> None:
@@ -35,7 +35,8 @@ def main() -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
     try:
-        prepare(Path(os.environ["LOUPE_DATA"]) / "store", arguments.model)
+        store = open_store(Path(os.environ["LOUPE_DATA"]), os.environ.get("LOUPE_STORE", ""))
+        prepare(store, arguments.model)
     except (AnatomyError, ModelError, StoreError) as error:
         print(error, file=sys.stderr)
         return 1

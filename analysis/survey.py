@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from analysis.datasets.table import DATASETS, read_rows
 from analysis.models import load_model, model_path
 from analysis.schema import CODE_VERSION, SurveySpec, head_metrics
 from analysis.statistics.heads import HeadSums, Pattern
-from analysis.store import discard_unless_whole, open_artifact, publish, survey_path, write_arrays
+from analysis.store import discard_unless_whole, open_artifact, publish, remove, survey_path, write_arrays
 
 
 class SurveyError(Exception):
@@ -130,7 +129,7 @@ def merge_survey(store: Path, spec: SurveySpec, *, on_partial: Callable[[int], N
 
 def remove_partials(store: Path, spec: SurveySpec) -> None:
     """Remove a survey's partials, once it is finished."""
-    shutil.rmtree(partial_path(store, spec, 0).parent, ignore_errors=True)
+    remove(partial_path(store, spec, 0).parent)
 
 
 def _add_up(

@@ -1,7 +1,7 @@
 """The measuring worker: a Celery app that knows no Django, no database, and keeps no results in the broker.
 
-Needs LOUPE_BROKER_URL, LOUPE_SITE_URL, LOUPE_WORKER_SECRET and LOUPE_DATA. Started as
-`celery --app analysis.worker worker --pool solo`.
+Needs LOUPE_BROKER_URL, LOUPE_SITE_URL, LOUPE_WORKER_SECRET and LOUPE_DATA; LOUPE_STORE where artifacts are in an object
+store. Started as `celery --app analysis.worker worker --pool solo`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from analysis.capture import CaptureError
 from analysis.lease import Lease, LeaseLostError, Site, SiteError
 from analysis.models import ModelError
 from analysis.schema import JobKind
-from analysis.store import StoreError
+from analysis.store import StoreError, open_store
 from analysis.survey import SurveyError, measure_shard, merge_survey, remove_partials
 
 logger = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ warnings.filterwarnings("ignore", category=SecurityWarning)
 
 app = make_celery(os.environ["LOUPE_BROKER_URL"])
 site = Site(os.environ["LOUPE_SITE_URL"], secret=os.environ["LOUPE_WORKER_SECRET"])
-store = Path(os.environ["LOUPE_DATA"]) / "store"
+store = open_store(Path(os.environ["LOUPE_DATA"]), os.environ.get("LOUPE_STORE", ""))
 
 # Errors whose message is a sentence for a person.
 SAID_CLEARLY = (AnatomyError, CaptureError, ModelError, StoreError, SurveyError)

@@ -10,6 +10,7 @@ from playwright.sync_api import Browser
 
 from tests import tiny
 from tests.browsing import chromium
+from tests.object_store import ObjectStore, object_store
 
 
 @pytest.fixture(scope="session")
@@ -28,3 +29,19 @@ def browser() -> Iterator[Browser]:
     with pytest.MonkeyPatch.context() as patch, chromium() as browser:
         patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
         yield browser
+
+
+@pytest.fixture(scope="session")
+def _object_store() -> Iterator[ObjectStore]:
+    with object_store() as started:
+        yield started
+
+
+@pytest.fixture
+def bucket(_object_store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> ObjectStore:
+    """An S3-compatible server with nothing in its bucket, and its credentials in the environment."""
+    for name in _object_store.names():
+        _object_store.remove(name)
+    for name, value in _object_store.environment.items():
+        monkeypatch.setenv(name, value)
+    return _object_store

@@ -101,3 +101,9 @@ def test_a_message_that_is_being_written_is_not_seen(tmp_path: Path) -> None:
     (queue / "00000000000000000001_x.survey-shard.msg.aside").write_text('{"half":')
     with app.connection_for_read() as connection:
         assert connection.default_channel.basic_get("survey-shard") is None
+
+
+def test_redis_is_swept_for_what_a_killed_worker_had_fetched(redis_url: str) -> None:
+    with make_celery(redis_url).connection_for_read() as connection:
+        channel = connection.default_channel
+        assert (channel.visibility_timeout, channel.unacked_restore_interval) == (60, 1)

@@ -11,7 +11,7 @@ import numpy as np
 from django.conf import settings
 
 from analysis.schema import HEAD_METRICS, Component, Metric, SurveySpec
-from analysis.store import Artifact, StoreError, open_artifact, survey_path
+from analysis.store import Artifact, StoreError, open_artifact, open_store, survey_path
 
 from .models import Survey
 
@@ -19,7 +19,7 @@ __all__ = ["PatternRow", "StoreError", "SurveyResult", "artifact_path", "is_read
 
 
 def artifact_path(survey: Survey) -> Path:
-    return survey_path(Path(settings.DATA_DIR) / "store", survey.hash)
+    return survey_path(open_store(Path(settings.DATA_DIR), settings.STORE_URL), survey.hash)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,9 +62,12 @@ class SurveyResult:
         return self._read(f"pattern.{row}", component.head, file=f"layer-{component.layer}")
 
     def _read(self, array: str, index: Any = ..., *, file: str) -> np.ndarray:
-        name = f"{file}.safetensors"
-        _verify(self.artifact.path, name, self.artifact.modified_ns(name))
-        return self.artifact.read(array, index, file=file)
+        try:
+            self.artifact.check(f"{file}.safetensors")
+            return self.artifact.read(array, index, file=file)
+        except StoreError:
+            _open.cache_clear()  # it may have been measured anew since it was opened
+            raise
 
     @property
     def provenance(self) -> dict[str, Any]:
@@ -74,19 +77,13 @@ class SurveyResult:
 
 @functools.lru_cache(maxsize=64)
 def _open(path: Path) -> Artifact:
-    return open_artifact(path)
-
-
-@functools.lru_cache(maxsize=4096)
-def _verify(artifact_path: Path, name: str, modified_ns: int) -> None:
-    """Compare one file with its checksum, the first time this process reads it and whenever it was touched."""
-    _open(artifact_path).verify(name)
+    return open_artifact(path, whole=False)
 
 
 def is_readable(survey: Survey) -> bool:
-    """Whether the artifact of a finished survey is there and undamaged, as found on disk now."""
+    """Whether the artifact of a finished survey is there and undamaged, as found in the store now."""
     try:
-        open_artifact(artifact_path(survey)).verify()
+        open_artifact(artifact_path(survey), whole=False).check()
     except StoreError:
         return False
     return True
