@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import ssl
 import uuid
 from pathlib import Path
 from queue import Empty
@@ -114,4 +115,6 @@ def make_celery(broker_url: str) -> Celery:
         }
     elif urlsplit(broker_url).scheme in ("redis", "rediss"):
         app.conf.broker_transport_options = dict(REDIS_OPTIONS)
+    if urlsplit(broker_url).scheme == "rediss":
+        app.conf.broker_use_ssl = {"ssl_cert_reqs": ssl.CERT_REQUIRED}  # kombu would accept any certificate
     return app

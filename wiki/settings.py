@@ -29,7 +29,7 @@ def _positive(name: str, default: int) -> int:
 def _url(name: str, *, schemes: tuple[str, ...]) -> str:
     text = str(env.str(name, default=""))
     if text and not text.startswith(tuple(f"{scheme}://" for scheme in schemes)):
-        raise ImproperlyConfigured(f"Reading {name}: expected {' or '.join(schemes)}://…, got “{text}”.")
+        raise ImproperlyConfigured(f"Reading {name}: expected {' or '.join(f'{scheme}://' for scheme in schemes)}…, got “{text}”.")
     return text
 
 
