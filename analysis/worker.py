@@ -31,7 +31,7 @@ warnings.filterwarnings("ignore", category=SecurityWarning)
 
 app = make_celery(os.environ["LOUPE_BROKER_URL"])
 site = Site(os.environ["LOUPE_SITE_URL"], secret=os.environ["LOUPE_WORKER_SECRET"])
-store = open_store(Path(os.environ["LOUPE_DATA"]), os.environ.get("LOUPE_STORE", ""))
+store = open_store(Path(os.environ["LOUPE_DATA"]), os.environ.get("LOUPE_STORE", ""), patient=True)
 
 # Errors whose message is a sentence for a person.
 SAID_CLEARLY = (AnatomyError, CaptureError, ModelError, StoreError, SurveyError)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import redis
 from playwright.sync_api import Browser
 
 from tests import tiny
 from tests.browsing import chromium
 from tests.object_store import ObjectStore, object_store
+from tests.postgres import free_port
 
 
 @pytest.fixture(scope="session")
@@ -45,3 +48,20 @@ def bucket(_object_store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> Objec
     for name, value in _object_store.environment.items():
         monkeypatch.setenv(name, value)
     return _object_store
+
+
+@pytest.fixture(scope="session")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A real Redis on a free port of loopback."""
+    port = free_port()
+    folder = tmp_path_factory.mktemp("redis")
+    command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder), "--save", ""]
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    url = f"redis://127.0.0.1:{port}/0"
+    try:
+        client = redis.Redis.from_url(url, retry=redis.retry.Retry(redis.backoff.ConstantBackoff(0.05), 100))
+        client.ping()
+        yield url
+    finally:
+        server.terminate()
+        server.wait(10)

@@ -28,8 +28,9 @@ def _positive(name: str, default: int) -> int:
 
 def _url(name: str, *, schemes: tuple[str, ...]) -> str:
     text = str(env.str(name, default=""))
-    if text and not text.startswith(tuple(f"{scheme}://" for scheme in schemes)):
-        raise ImproperlyConfigured(f"Reading {name}: expected {' or '.join(f'{scheme}://' for scheme in schemes)}…, got “{text}”.")
+    beginnings = tuple(f"{scheme}://" for scheme in schemes)
+    if text and not text.startswith(beginnings):
+        raise ImproperlyConfigured(f"Reading {name}: expected {' or '.join(beginnings)}…, got “{text}”.")
     return text
 
 

@@ -17,10 +17,7 @@ from urllib.parse import urlsplit
 
 from .errors import StoreError, StoreUnreachableError
 
-# A page must not wait long for a store that is gone: three more tries, within some seconds.
-RETRIES = 3
-RETRY_SECONDS = 10
-CONNECT_SECONDS = 3
+CONNECT_SECONDS = 2
 READ_SECONDS = 60
 CHUNK_BYTES = 8 * 1024 * 1024
 
@@ -37,7 +34,8 @@ class Object(NamedTuple):
 class Bucket:
     """Objects under `s3://bucket/prefix`. A `StoreUnreachableError` says in one sentence why there is no answer."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, patience: float) -> None:
+        """`patience`: for how many seconds what went wrong is tried again."""
         parts = urlsplit(url)
         prefix = parts.path.strip("/")
         if parts.scheme != "s3" or not parts.netloc or parts.query or parts.fragment:
@@ -60,7 +58,7 @@ class Bucket:
                     "connect_timeout": timedelta(seconds=CONNECT_SECONDS),
                     "timeout": timedelta(seconds=READ_SECONDS),
                 },
-                retry_config={"max_retries": RETRIES, "retry_timeout": timedelta(seconds=RETRY_SECONDS)},
+                retry_config={"max_retries": 100, "retry_timeout": timedelta(seconds=patience)},
                 checksum_algorithm="SHA256",  # the store checks what arrives and keeps the checksum
             )
         except obstore.exceptions.BaseError as error:

@@ -10,17 +10,24 @@ from pathlib import Path
 
 from .bucket import Bucket
 
+# Seconds for which a bucket that does not answer is tried again: a page must not wait longer, a worker can.
+PAGE_PATIENCE = 4.0
+WORKER_PATIENCE = 60.0
+
 _BUCKETS: dict[Path, Bucket] = {}
 
 
-def open_store(data: Path, url: str) -> Path:
-    """The store of a data folder: `data/store` itself, or, where `url` (LOUPE_STORE) names a bucket, as its cache."""
+def open_store(data: Path, url: str, *, patient: bool = False) -> Path:
+    """The store of a data folder: `data/store` itself, or, where `url` (LOUPE_STORE) names a bucket, as its cache.
+
+    A `patient` process is a worker, who waits out a restart of the object store.
+    """
     store = data / "store"
     known = _BUCKETS.get(store)
     if not url:
         _BUCKETS.pop(store, None)
     elif known is None or known.url != url.rstrip("/"):
-        _BUCKETS[store] = Bucket(url)
+        _BUCKETS[store] = Bucket(url, patience=WORKER_PATIENCE if patient else PAGE_PATIENCE)
     return store
 
 

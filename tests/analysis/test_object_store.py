@@ -237,7 +237,7 @@ def test_a_store_that_does_not_answer_is_one_sentence_and_removes_nothing(
     tmp_path: Path, bucket: ObjectStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
-    monkeypatch.setattr("analysis.store.bucket.RETRIES", 0)
+    monkeypatch.setattr("analysis.store.remotes.PAGE_PATIENCE", 0.2)
     store = open_store(tmp_path, "s3://loupe/elsewhere")
     (store / "x").mkdir(parents=True)
     with pytest.raises(StoreUnreachableError) as caught:
