@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 
+from wiki.lib.cache import WRITES_BETWEEN_LISTINGS, FileCache
+
 
 def process(code: str, **environment: str) -> str:
     """What another process of the site prints."""
@@ -40,3 +42,14 @@ def test_a_thousand_fragments_stay(tmp_path: Path) -> None:
     """Django's file cache drops a third of its entries at 300, unless told otherwise."""
     code = "[cache.set(str(n), n, None) for n in range(1000)]; print(sum(cache.get(str(n)) == n for n in range(1000)))"
     assert process(code, LOUPE_DATA=str(tmp_path)) == "1000"
+
+
+def test_a_full_cache_makes_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    listed: list[int] = []
+    monkeypatch.setattr("random.randrange", lambda stop: listed.append(stop) or len(listed) % stop)
+    cache = FileCache(str(tmp_path), {"OPTIONS": {"MAX_ENTRIES": 50}})
+    for n in range(WRITES_BETWEEN_LISTINGS):
+        cache.set(str(n), n, None)
+    assert listed == [WRITES_BETWEEN_LISTINGS] * WRITES_BETWEEN_LISTINGS
+    assert len(list(tmp_path.iterdir())) < 80
+    assert cache.get(str(n)) == n, "the newest stays"

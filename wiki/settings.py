@@ -116,10 +116,9 @@ CACHES = {
             {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": CACHE_URL}
             if CACHE_URL
             else {
-                "BACKEND": "django.core.cache.backends.filebased.FileBasedCache",
+                "BACKEND": "wiki.lib.cache.FileCache",
                 "LOCATION": DATA_DIR / "cache",
-                # Django's 300 would drop pages while they are read; each write lists the folder, so not without end
-                "OPTIONS": {"MAX_ENTRIES": 5000},
+                "OPTIONS": {"MAX_ENTRIES": 20_000},  # Django's 300 would drop pages while they are read
             }
         ),
     }

@@ -310,3 +310,16 @@ def test_a_survey_measured_by_two_machines_is_that_of_one(tmp_path: Path, bucket
             np.testing.assert_array_equal(found.read(name, 1, file=file), expected.read(name, 1, file=file))
     assert not any("/partials/" in key for key in bucket.names())
     assert not partial_path(second, spec, 0).parent.exists()
+
+
+def test_a_large_file_goes_in_parts_and_comes_back_the_same(
+    tmp_path: Path, bucket: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("analysis.store.bucket.CHUNK_BYTES", 5 * 1024 * 1024)  # the smallest part there may be
+    big = {"weights": np.random.default_rng(0).random(1_500_000)}
+    write(machine(tmp_path, "a", bucket) / "x", big)
+    (key,) = (name for name in bucket.names() if name.endswith("-arrays.safetensors"))
+    assert bucket.client.head_object(Bucket="loupe", Key=key)["ETag"].endswith('-3"'), "in three parts"
+    artifact = open_artifact(machine(tmp_path, "b", bucket) / "x")
+    np.testing.assert_array_equal(artifact.read("weights"), big["weights"])
+    assert open_artifact(machine(tmp_path, "c", bucket) / "x", whole=False).read("weights", -1) == big["weights"][-1]
