@@ -186,7 +186,7 @@ def test_the_site_starts_with_the_variables_of_its_example(tmp_path: Path) -> No
         [sys.executable, "-c", code], env=environment, cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert result.returncode == 0, result.stderr
-    assert result.stdout == "127.0.0.1 s3://loupe/measured True\nRedisCache ['loupe.example.org']\n"
+    assert result.stdout == "127.0.0.1 s3://loupe/measured True\nFileCache ['loupe.example.org']\n"
 
 
 def test_a_worker_starts_with_the_variables_of_its_example(tmp_path: Path) -> None:
@@ -201,6 +201,13 @@ def test_a_worker_starts_with_the_variables_of_its_example(tmp_path: Path) -> No
     )
     assert result.returncode == 0, result.stderr
     assert result.stdout == f"{{'visibility_timeout': 60, 'unacked_restore_interval': 1}} {tmp_path}/store\n"
+
+
+def test_workers_cannot_write_to_the_cache_which_the_site_unpickles() -> None:
+    for variables in (variables_of("worker.env.example"), COMPOSE["services"]["worker"]["environment"]):
+        assert "LOUPE_CACHE_URL" not in variables
+    site = variables_of("loupe.env.example") | COMPOSE["services"]["site"]["environment"]
+    assert site.get("LOUPE_CACHE_URL", "") != site["LOUPE_BROKER_URL"]
 
 
 @pytest.mark.parametrize(
