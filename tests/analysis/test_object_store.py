@@ -209,6 +209,15 @@ def test_of_many_writers_the_first_wins_for_every_machine(tmp_path: Path, bucket
         assert artifact.read("n").tolist() == [winner] * 3
 
 
+def test_who_comes_second_finds_the_first_ones_artifact_kept(tmp_path: Path, bucket: ObjectStore) -> None:
+    a, b = machine(tmp_path, "a", bucket), machine(tmp_path, "b", bucket)
+    write(a / "x", {"n": np.zeros(1)}, n=0)
+    write(b / "x", {"n": np.ones(1)}, n=1)
+    for store in (a, b):
+        assert open_artifact(store / "x").meta == {"n": 0}
+        assert open_artifact(store / "x").read("n") == 0
+
+
 def test_a_copy_counts_only_while_the_store_has_the_same(tmp_path: Path, bucket: ObjectStore) -> None:
     a, b = machine(tmp_path, "a", bucket), machine(tmp_path, "b", bucket)
     write(a / "x", {"n": np.zeros(1)}, n=0)
