@@ -26,7 +26,7 @@ shots: $(VENV)/requirements-test.txt
 	@$(BIN)/python -m tests.shots
 
 # A virtual environment remembers by a copy which requirements it has.
-$(VENV)/%.txt: %.txt requirements.txt requirements-postgres.txt | $(BIN)/pip
+$(VENV)/%.txt: %.txt requirements.txt requirements-postgres.txt requirements-s3.txt | $(BIN)/pip
 	@echo "Loupe: installing $* (a few minutes the first time)"
 	@$(BIN)/pip install --disable-pip-version-check --requirement $<
 	@cp $< $@

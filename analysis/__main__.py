@@ -27,13 +27,9 @@ def parse_arguments() -> argparse.Namespace:
     measure = commands.add_parser("survey", help="measure a model on a dataset; goes on where it was stopped")
     measure.add_argument("model")
     measure.add_argument("dataset", help="repeated-random, bundled-texts or sotu")
-    measure.add_argument("--rows", type=int, metavar="N", help="read the first so many rows (64, or all if fewer)")
-    for name, default, meaning in (
-        ("pattern-rows", 1, "keep the attention patterns of the first so many"),
-        ("shard-rows", 16, "what is finished is kept every so many"),
-        ("batch-rows", 8, "read so many at a time"),
-    ):
-        measure.add_argument(f"--{name}", type=int, default=default, metavar="N", help=f"{meaning} ({default})")
+    measure.add_argument("--rows", type=int, metavar="N", help="read the first so many rows (as planned for its pages)")
+    measure.add_argument("--pattern-rows", type=int, metavar="N", help="keep the patterns of the first so many")
+    measure.add_argument("--shard-rows", type=int, metavar="N", help="what is finished is kept every so many")
 
     look = commands.add_parser("show", help="print what surveys say of a component")
     look.add_argument("model")
@@ -47,8 +43,14 @@ def main() -> int:
     try:
         # torch takes seconds to import: not for --help, and Ctrl-C meanwhile is answered too
         from analysis.commands import run  # noqa: PLC0415
+        from analysis.store import StoreError, open_store  # noqa: PLC0415
 
-        return run(arguments, data.resolve() / "store")
+        try:
+            store = open_store(data.resolve(), os.environ.get("LOUPE_STORE", ""), patient=True)
+        except StoreError as error:
+            print(error, file=sys.stderr)
+            return 1
+        return run(arguments, store)
     except KeyboardInterrupt:
         print("\nStopped; what was finished is kept, and the same command goes on from there.", file=sys.stderr)
         return 130

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import ssl
 import uuid
 from pathlib import Path
 from queue import Empty
@@ -27,6 +28,11 @@ from analysis.schema import JobKind
 
 TASK_NAME = "loupe.do_job"
 SCHEME = "loupe-filesystem"
+# Redis hands out again what a worker took and did not acknowledge for so long: what it had fetched ahead when it died.
+REDIS_OPTIONS = {
+    "visibility_timeout": 60,  # seconds; twice a message is harmless, the job's row lets one worker have it
+    "unacked_restore_interval": 1,  # times a throttle of 10: a sweep in ten seconds, where the default is a hundred
+}
 
 
 class Channel(filesystem.Channel):
@@ -107,4 +113,8 @@ def make_celery(broker_url: str) -> Celery:
             "processed_folder": str(taken),
             "polling_interval": 0.05,
         }
+    elif urlsplit(broker_url).scheme in ("redis", "rediss"):
+        app.conf.broker_transport_options = dict(REDIS_OPTIONS)
+    if urlsplit(broker_url).scheme == "rediss":
+        app.conf.broker_use_ssl = {"ssl_cert_reqs": ssl.CERT_REQUIRED}  # kombu would accept any certificate
     return app

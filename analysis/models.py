@@ -90,7 +90,7 @@ def add_model(store: Path, slug: str, model: PreTrainedModel, tokenizer: Any, *,
                 "weights": file_sha256(folder / "model.safetensors"),
             }
         )
-    artifact = open_artifact(model_path(store, slug))
+    artifact = open_artifact(model_path(store, slug), whole=False)
     if artifact.meta["hash"] != meta["hash"]:
         raise ModelError(
             f"Adding {slug}: expected the weights it has had from the start ({artifact.meta['hash'][:12]}…), "

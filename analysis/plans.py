@@ -30,7 +30,7 @@ PLANS: dict[str, Plan] = {
 }
 
 
-def planned_spec(model: dict[str, Any], dataset: dict[str, Any], **changes: int) -> SurveySpec:
+def planned_spec(model: dict[str, Any], dataset: dict[str, Any], **changes: Any) -> SurveySpec:
     """The first survey of a dataset by the cards of both, or with other sizes; what is kept shrinks with the rows."""
     plan = dataclasses.replace(PLANS[dataset["name"]], **changes)
     rows = min(plan.rows, dataset["rows"])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -26,7 +25,7 @@ from analysis.statistics.heads import HeadSums, output_gram, output_length
 from analysis.statistics.kept import KeptRows
 from analysis.statistics.layers import LayerSums
 from analysis.statistics.neurons import Calibrating, Calibration, NeuronSums
-from analysis.store import Artifact, discard_unless_whole, open_artifact, publish, survey_path, write_arrays
+from analysis.store import Artifact, discard_unless_whole, open_artifact, publish, remove, survey_path, write_arrays
 from analysis.vocabulary import token_texts
 
 # Rows that fix the ends of histograms and the intervals of examples.
@@ -277,7 +276,7 @@ def _tokens_only(rows: Rows, indices: range) -> Batch:
 
 def remove_partials(store: Path, spec: SurveySpec) -> None:
     """Remove a survey's partials, once it is finished."""
-    shutil.rmtree(partial_path(store, spec, 0).parent, ignore_errors=True)
+    remove(partial_path(store, spec, 0).parent)
 
 
 def _device_name(device: str) -> str:

@@ -1,7 +1,7 @@
 """The measuring worker: a Celery app that knows no Django, no database, and keeps no results in the broker.
 
-Needs LOUPE_BROKER_URL, LOUPE_SITE_URL, LOUPE_WORKER_SECRET and LOUPE_DATA. Started as
-`celery --app analysis.worker worker --pool solo`.
+Needs LOUPE_BROKER_URL, LOUPE_SITE_URL, LOUPE_WORKER_SECRET and LOUPE_DATA; LOUPE_STORE where artifacts are in an object
+store. Started as `celery --app analysis.worker worker --pool solo`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from analysis.models import add_from_source
 from analysis.prompt import PromptError, measure_promoted, measure_prompt
 from analysis.schema import JobKind, ModelSource, PromotedSpec, PromptSpec, SchemaError, SurveySpec, WeightsSpec
 from analysis.sources import ModelError
-from analysis.store import StoreError
+from analysis.store import StoreError, open_store
 from analysis.survey import SurveyError, measure_shard, merge_survey, remove_partials
 from analysis.weights.measure import WeightsError, measure_weights
 
@@ -36,7 +36,7 @@ warnings.filterwarnings("ignore", category=SecurityWarning)
 
 app = make_celery(os.environ["LOUPE_BROKER_URL"])
 site = Site(os.environ["LOUPE_SITE_URL"], secret=os.environ["LOUPE_WORKER_SECRET"])
-store = Path(os.environ["LOUPE_DATA"]) / "store"
+store = open_store(Path(os.environ["LOUPE_DATA"]), os.environ.get("LOUPE_STORE", ""), patient=True)
 
 # Errors whose message is a sentence for a person.
 SAID_CLEARLY = (

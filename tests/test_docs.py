@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from analysis.metrics import METRICS
 from analysis.schema import CODE_VERSION, DatasetKind, JobKind
 
 ROOT = Path(__file__).resolve().parent.parent

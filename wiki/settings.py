@@ -7,6 +7,8 @@ import environ
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
+from analysis.schema import CODE_VERSION
+
 env = environ.Env()
 
 
@@ -24,6 +26,21 @@ def _positive(name: str, default: int) -> int:
     return int(text)
 
 
+def _url(name: str, *, schemes: tuple[str, ...]) -> str:
+    text = str(env.str(name, default=""))
+    beginnings = tuple(f"{scheme}://" for scheme in schemes)
+    if text and not text.startswith(beginnings):
+        raise ImproperlyConfigured(f"Reading {name}: expected {' or '.join(beginnings)}…, got “{text}”.")
+    return text
+
+
+def _yes(name: str) -> bool:
+    text = env.str(name, default="")
+    if text not in ("", "no", "yes"):
+        raise ImproperlyConfigured(f"Reading {name}: expected yes or no, got “{text}”.")
+    return bool(text == "yes")
+
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 # Where everything that is not code lives: database, models, surveys, the embedded broker's messages, static files.
@@ -32,6 +49,8 @@ SECRET_KEY = _secret("LOUPE_SECRET_KEY")
 # Shared with measuring workers, who sign their calls with it.
 WORKER_SECRET = _secret("LOUPE_WORKER_SECRET")
 BROKER_URL = env.str("LOUPE_BROKER_URL", default=f"loupe-filesystem://{quote(str(DATA_DIR / 'broker'))}")
+# Where artifacts are: in the data folder, or in an object store of which that folder is then the cache.
+STORE_URL = _url("LOUPE_STORE", schemes=("s3",))
 # A worker that has not renewed its job for so long is taken to be gone.
 LEASE_SECONDS = _positive("LOUPE_LEASE_SECONDS", 30)
 
@@ -87,6 +106,24 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
     }
 
+# Shared by all processes of the site, on all its machines where it is Redis.
+CACHE_URL = _url("LOUPE_CACHE_URL", schemes=("redis", "rediss"))
+CACHES = {
+    "default": {
+        # what another version of the code cached may not fit this one's pages
+        "KEY_PREFIX": f"loupe-{CODE_VERSION}",
+        **(
+            {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": CACHE_URL}
+            if CACHE_URL
+            else {
+                "BACKEND": "wiki.lib.cache.FileCache",
+                "LOCATION": DATA_DIR / "cache",
+                "OPTIONS": {"MAX_ENTRIES": 20_000},  # Django's 300 would drop pages while they are read
+            }
+        ),
+    }
+}
+
 STATIC_URL = "static/"
 STATIC_ROOT = DATA_DIR / "static"
 STATICFILES_DIRS = [BASE_DIR / "static"]
@@ -110,6 +147,14 @@ CONTENT_SECURITY_POLICY = {
 }
 SECURE_REFERRER_POLICY = "same-origin"
 SESSION_COOKIE_HTTPONLY = True
+
+# A proxy in front of the site speaks TLS; it must set X-Forwarded-Proto itself, whatever the browser sent.
+# Workers call the site behind it, so plain HTTP is not redirected here.
+HTTPS = _yes("LOUPE_HTTPS")
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
+SESSION_COOKIE_SECURE = HTTPS
+CSRF_COOKIE_SECURE = HTTPS
+SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
 
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"

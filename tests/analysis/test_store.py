@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from analysis.store import StoreError, discard_unless_whole, open_artifact, publish, write_arrays
 
@@ -137,3 +138,64 @@ def test_of_many_writers_one_wins_and_all_are_content(tmp_path: Path) -> None:
     assert errors == []
     open_artifact(tmp_path / "x").verify()
     assert [path.name for path in tmp_path.iterdir()] == ["x"]
+
+
+def test_a_file_that_was_replaced_is_read_anew_and_its_damage_found(tmp_path: Path) -> None:
+    write(tmp_path / "x")
+    artifact = open_artifact(tmp_path / "x")
+    artifact.check()
+    assert artifact.read("b", 1) == 1
+    save_file({"b": np.asarray([7, 8, 9], dtype=np.uint8)}, tmp_path / "x" / "arrays.safetensors")
+    assert artifact.read("b", 1) == 8
+    assert artifact.names() == ["b"]
+    with pytest.raises(StoreError, match=r"Verifying x: expected arrays\.safetensors with sha256"):
+        artifact.check("arrays.safetensors")
+    (tmp_path / "x" / "arrays.safetensors").unlink()
+    with pytest.raises(StoreError, match=r"Reading b of arrays in x: .*No such file"):
+        artifact.read("b")
+
+
+def test_what_was_read_stays_as_it_was_and_may_be_changed(tmp_path: Path) -> None:
+    write(tmp_path / "x")
+    found = open_artifact(tmp_path / "x").read("a", 0)
+    found += 1
+    np.testing.assert_array_equal(open_artifact(tmp_path / "x").read("a", 0), ARRAYS["a"][0])
+
+
+def test_every_number_format_and_a_long_header_are_read_as_safetensors_writes_them(tmp_path: Path) -> None:
+    formats = ("f8", "f4", "f2", "i8", "i4", "i2", "i1", "u8", "u4", "u2", "u1", "?")
+    arrays = {name: np.arange(6).reshape(2, 3).astype(name) for name in formats}
+    arrays |= {f"array-{n:04}": np.full(1, n) for n in range(400)}
+    with publish(tmp_path / "x", meta={}) as folder:
+        save_file(arrays, folder / "arrays.safetensors", metadata={"format": "pt"})
+    artifact = open_artifact(tmp_path / "x")
+    assert artifact.names() == sorted(arrays)
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(artifact.read(name), array)
+        assert artifact.read(name).dtype == array.dtype
+
+
+@pytest.mark.parametrize(
+    ("data", "sentence"),
+    [
+        (b"", "the file is empty"),
+        (b"abc", "expected a safetensors header inside its 3 bytes, got none"),
+        ((10**9).to_bytes(8, "little") + b"{}", "expected a safetensors header inside its 10 bytes, got none"),
+        ((2).to_bytes(8, "little") + b"[]", "its safetensors header cannot be read"),
+        ((2).to_bytes(8, "little") + b"{!", "its safetensors header cannot be read"),
+        (
+            (58).to_bytes(8, "little") + b'{"b": {"dtype": "U8", "shape": [9], "data_offsets": [0,9]}}'[:58] + b"}" * 9,
+            "its safetensors header cannot be read",
+        ),
+        (
+            (60).to_bytes(8, "little") + b'{"b": {"dtype": "U8", "shape": [9], "data_offsets": [0, 9]}}' + b"12345678",
+            "expected b inside its 76 bytes, got bytes 68 to 77",
+        ),
+    ],
+    ids=["empty", "short", "long-header", "no-object", "no-json", "cut", "array-outside"],
+)
+def test_a_file_that_is_no_whole_safetensors_file_is_said(tmp_path: Path, data: bytes, sentence: str) -> None:
+    with publish(tmp_path / "x", meta={}) as folder:
+        (folder / "arrays.safetensors").write_bytes(data)
+    with pytest.raises(StoreError, match=f"Reading b of arrays in x: {sentence}"):
+        open_artifact(tmp_path / "x").read("b")

@@ -1,22 +1,18 @@
-"""A registered tiny model whose store is the site's, and brokers to talk through."""
+"""A registered tiny model whose store is the site's, with an embedded broker."""
 
 from __future__ import annotations
 
 import dataclasses
 import shutil
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import redis
 from pytest_django import Settings
 
 from analysis.datasets.table import prepare_dataset
 from analysis.models import model_path
 from analysis.schema import SurveySpec
 from analysis.store import open_artifact
-from tests.postgres import free_port
 from wiki.components.models import LanguageModel
 from wiki.experiments.first_surveys import register_model
 
@@ -61,20 +57,3 @@ def model(spec: SurveySpec, data: Path, db: None) -> LanguageModel:
 @pytest.fixture
 def small_spec(spec: SurveySpec) -> SurveySpec:
     return dataclasses.replace(spec, rows=6, shard_rows=2)
-
-
-@pytest.fixture(scope="session")
-def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A real Redis on a free port of loopback."""
-    port = free_port()
-    folder = tmp_path_factory.mktemp("redis")
-    command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder), "--save", ""]
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    url = f"redis://127.0.0.1:{port}/0"
-    try:
-        client = redis.Redis.from_url(url, retry=redis.retry.Retry(redis.backoff.ConstantBackoff(0.05), 100))
-        client.ping()
-        yield url
-    finally:
-        server.terminate()
-        server.wait(10)

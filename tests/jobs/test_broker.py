@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import ssl
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -101,3 +102,13 @@ def test_a_message_that_is_being_written_is_not_seen(tmp_path: Path) -> None:
     (queue / "00000000000000000001_x.survey-shard.msg.aside").write_text('{"half":')
     with app.connection_for_read() as connection:
         assert connection.default_channel.basic_get("survey-shard") is None
+
+
+def test_redis_is_swept_for_what_a_killed_worker_had_fetched(redis_url: str) -> None:
+    with make_celery(redis_url).connection_for_read() as connection:
+        channel = connection.default_channel
+        assert (channel.visibility_timeout, channel.unacked_restore_interval) == (60, 1)
+
+
+def test_redis_over_tls_must_show_a_certificate_that_is_trusted() -> None:
+    assert make_celery("rediss://redis.example.org/0").connection_for_read().ssl == {"ssl_cert_reqs": ssl.CERT_REQUIRED}

@@ -17,12 +17,17 @@ from django.conf import settings as django_settings
 from pytest_django import Settings
 from pytest_django.live_server_helper import LiveServer
 
-from analysis.schema import SurveySpec
-from analysis.store import open_artifact, survey_path
+from analysis.datasets.table import prepare_dataset
+from analysis.models import model_path
+from analysis.schema import Component, SurveySpec
+from analysis.store import Artifact, open_artifact, open_store, survey_path
 from analysis.survey import measure_shard, merge_survey
+from tests import tiny
+from tests.object_store import ObjectStore
 from wiki.components.models import LanguageModel
 from wiki.experiments import jobs
 from wiki.experiments.models import Job, Survey
+from wiki.experiments.results import open_survey
 
 pytestmark = [pytest.mark.both_databases, pytest.mark.django_db(transaction=True)]
 
@@ -45,7 +50,7 @@ def broker_url(request: pytest.FixtureRequest, data: Path, settings: Settings) -
 
 
 @contextlib.contextmanager
-def worker(data: Path, site: LiveServer, broker_url: str) -> Iterator[subprocess.Popen[bytes]]:
+def worker(data: Path, site: LiveServer, broker_url: str, *, store_url: str = "") -> Iterator[subprocess.Popen[bytes]]:
     """A measuring worker as `make run` starts it, with nothing of Django's in its environment."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("DJANGO", "LOUPE"))}
     environment |= {
@@ -53,6 +58,7 @@ def worker(data: Path, site: LiveServer, broker_url: str) -> Iterator[subprocess
         "LOUPE_SITE_URL": site.url,
         "LOUPE_WORKER_SECRET": django_settings.WORKER_SECRET,
         "LOUPE_DATA": str(data),
+        "LOUPE_STORE": store_url,
     }
     command = [sys.executable, "-m", "celery", "--quiet", "--app", "analysis.worker", "worker", "--pool", "solo"]
     process = subprocess.Popen(command, env=environment, cwd=django_settings.BASE_DIR)
@@ -91,31 +97,109 @@ def test_a_worker_killed_after_its_first_renewal_loses_no_shard_and_none_counts_
     assert interrupted.state == Job.State.RUNNING
     assert not survey.jobs.filter(state=Job.State.FAILED).exists()
 
-    def finished() -> bool:
-        jobs.advance_surveys()  # what the sweeper does
-        survey.refresh_from_db()
-        return survey.finished_at is not None
-
     with worker(data, live_server, broker_url):
-        wait_until(finished, what="the survey to finish")
+        finish_with_the_sweeper(survey)
     interrupted.refresh_from_db()
     assert (interrupted.state, interrupted.attempts) == (Job.State.DONE, 2)
     assert survey.jobs.filter(kind="survey-shard", state=Job.State.DONE).count() == spec.n_shards == 4
     assert sum(job.attempts for job in survey.jobs.all()) == spec.n_shards + 2  # a merge, and the killed one twice
 
     found = open_artifact(survey_path(data / "store", spec.hash))
+    require_equal_to_one_measured_alone(found, spec, tmp_path / "alone", prepared=data / "store")
+
+
+def require_equal_to_one_measured_alone(found: Artifact, spec: SurveySpec, alone: Path, *, prepared: Path) -> None:
+    """Compare a survey's numbers with those of this process, which measures all of it in order in the store `alone`,
+    with the model and dataset of the store `prepared`."""
     found.verify()
     # each row has 50 queries in its second half, and every row was counted once
     assert found.meta["provenance"]["queries"] == {"induction_repeated": 240 * 50}
-    alone = tmp_path / "alone"
     alone.mkdir()
     for folder in ("models", "datasets"):
-        (alone / folder).symlink_to(data / "store" / folder)
+        (alone / folder).symlink_to(prepared / folder)
     for shard in range(spec.n_shards):
         measure_shard(alone, spec, shard, on_batch=lambda rows_done: None)
     merge_survey(alone, spec, on_partial=lambda rows_done: None)
     expected = open_artifact(survey_path(alone, spec.hash)).read("induction_repeated", file="summary")
     np.testing.assert_allclose(found.read("induction_repeated", file="summary"), expected, rtol=0, atol=1e-6)
+
+
+def kill_while_both_measure(process: subprocess.Popen[bytes]) -> None:
+    """Kill a worker in the middle of a shard, while another is in the middle of another."""
+
+    def both_in_the_middle() -> bool:
+        running = Job.objects.filter(state=Job.State.RUNNING, rows_done__range=(1, 50))
+        if running.count() < 2:
+            return False
+        process.send_signal(signal.SIGSTOP)
+        if running.count() == 2:
+            return True
+        process.send_signal(signal.SIGCONT)
+        return False
+
+    wait_until(both_in_the_middle, what="two workers in the middle of two shards", every=0.005)
+    process.kill()
+    process.wait()
+
+
+def finish_with_the_sweeper(survey: Survey) -> None:
+    def finished() -> bool:
+        jobs.advance_surveys()  # what the sweeper does
+        survey.refresh_from_db()
+        return survey.finished_at is not None
+
+    wait_until(finished, what="the survey to finish")
+
+
+def require_every_shard_done_once_and_one_lost(survey: Survey) -> None:
+    shards = survey.jobs.filter(kind="survey-shard")
+    assert [(job.shard, job.state) for job in shards] == [
+        (n, Job.State.DONE) for n in range(survey.parsed_spec.n_shards)
+    ]
+    assert sorted(job.attempts for job in survey.jobs.all()) == [1, 1, 1, 1, 2]  # the merge among them
+
+
+def test_of_two_workers_at_once_one_is_killed_and_the_other_finishes_the_survey(
+    data: Path, model: LanguageModel, spec: SurveySpec, live_server: LiveServer, broker_url: str, tmp_path: Path
+) -> None:
+    survey = jobs.ask_for_survey(model, spec, pin=True)
+    with worker(data, live_server, broker_url) as first, worker(data, live_server, broker_url):
+        kill_while_both_measure(first)
+        finish_with_the_sweeper(survey)
+    require_every_shard_done_once_and_one_lost(survey)
+    found = open_artifact(survey_path(data / "store", spec.hash))
+    require_equal_to_one_measured_alone(found, spec, tmp_path / "alone", prepared=data / "store")
+
+
+def test_two_machines_that_share_only_redis_and_an_object_store_do_the_same(
+    data: Path,
+    model: LanguageModel,
+    spec: SurveySpec,
+    live_server: LiveServer,
+    redis_url: str,
+    bucket: ObjectStore,
+    settings: Settings,
+    tmp_path: Path,
+) -> None:
+    settings.BROKER_URL, settings.STORE_URL, settings.DATA_DIR = redis_url, bucket.url, tmp_path / "site"
+    site = open_store(settings.DATA_DIR, bucket.url)
+    tiny.put_into(site, model.slug)
+    prepare_dataset(site, open_artifact(model_path(site, model.slug)), spec.dataset)
+    survey = jobs.ask_for_survey(model, spec, pin=True)
+    with (
+        worker(tmp_path / "first", live_server, redis_url, store_url=bucket.url) as first,
+        worker(tmp_path / "second", live_server, redis_url, store_url=bucket.url),
+    ):
+        kill_while_both_measure(first)
+        finish_with_the_sweeper(survey)
+        wait_until(lambda: not any("/partials/" in name for name in bucket.names()), what="the partials to go")
+    require_every_shard_done_once_and_one_lost(survey)
+    page = open_survey(survey)
+    assert page.metric("induction_repeated").shape == (model.n_layers, model.n_heads)
+    assert page.pattern(0, Component(1, head=2)).shape == (101, 101)
+    assert not (site / "surveys").exists(), "the site reads by ranges"
+    found = open_artifact(survey_path(site, spec.hash))
+    require_equal_to_one_measured_alone(found, spec, tmp_path / "alone", prepared=data / "store")
 
 
 def test_a_job_that_cannot_be_done_fails_with_the_workers_sentence(

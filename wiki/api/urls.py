@@ -1,8 +1,9 @@
 from django.urls import path
 
-from . import jobs
+from . import health, jobs
 
 urlpatterns = [
+    path("health/", health.health, name="health"),
     path("api/jobs/<int:job_id>/claim/", jobs.claim),
     path("api/jobs/<int:job_id>/renew/", jobs.renew),
     path("api/jobs/<int:job_id>/finish/", jobs.finish),

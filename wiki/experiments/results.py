@@ -18,6 +18,7 @@ from analysis.store import (
     StoreError,
     is_complete,
     open_artifact,
+    open_store,
     promoted_path,
     prompt_path,
     survey_path,
@@ -41,7 +42,7 @@ __all__ = [
 
 
 def _store() -> Path:
-    return Path(settings.DATA_DIR) / "store"
+    return open_store(Path(settings.DATA_DIR), settings.STORE_URL)
 
 
 def artifact_path(survey: Survey) -> Path:
@@ -65,13 +66,16 @@ class Result:
 
     def names(self, *, file: str) -> list[str]:
         """The arrays of a file."""
-        return _names(self.artifact.path, file)
+        return self.artifact.names(file=file)
 
     def read(self, array: str, index: Any = ..., *, file: str) -> np.ndarray:
-        """The slice `index` of an array of a file, the file verified."""
-        name = f"{file}.safetensors"
-        _verify(self.artifact.path, name, self.artifact.modified_ns(name))
-        return self.artifact.read(array, index, file=file)
+        """The slice `index` of an array of a file, the file checked."""
+        try:
+            self.artifact.check(f"{file}.safetensors")
+            return self.artifact.read(array, index, file=file)
+        except StoreError:
+            _open.cache_clear()  # it may have been measured anew since it was opened
+            raise
 
 
 @dataclasses.dataclass(frozen=True)
@@ -163,29 +167,18 @@ class SurveyResult(KeptTexts):
         return {"survey": self.spec.hash, **self.spec.to_json(), **self.artifact.meta["provenance"]}
 
 
-@functools.lru_cache(maxsize=64)
+@functools.lru_cache(maxsize=256)
 def _open(path: Path) -> Artifact:
-    return open_artifact(path)
-
-
-@functools.lru_cache(maxsize=4096)
-def _names(path: Path, file: str) -> list[str]:
-    return _open(path).names(file=file)
-
-
-@functools.lru_cache(maxsize=4096)
-def _verify(artifact_path: Path, name: str, modified_ns: int) -> None:
-    """Compare one file with its checksum, the first time this process reads it and whenever it was touched."""
-    _open(artifact_path).verify(name)
+    return open_artifact(path, whole=False)
 
 
 def is_readable(survey: Survey) -> bool:
-    """Whether the artifact of a finished survey is there and undamaged, as found on disk now."""
+    """Whether the artifact of a finished survey is there and undamaged, as found in the store now."""
     return _is_whole(artifact_path(survey))
 
 
 def measurement_is_readable(measurement: Measurement) -> bool:
-    """Whether what a finished measurement left is there and undamaged, as found on disk now."""
+    """Whether what a finished measurement left is there and undamaged, as found in the store now."""
     match JobKind(measurement.kind):
         case JobKind.PROMPT:
             return _is_whole(prompt_path(_store(), measurement.hash))
@@ -199,7 +192,7 @@ def measurement_is_readable(measurement: Measurement) -> bool:
 
 def _is_whole(path: Path) -> bool:
     try:
-        open_artifact(path).verify()
+        open_artifact(path, whole=False).check()
     except StoreError:
         return False
     return True

@@ -1,0 +1,75 @@
+"""Which artifacts of the store nothing names any more."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+from django.conf import settings
+from django.utils import timezone
+
+from analysis.store import StoreError, open_store
+from analysis.store.inventory import Entry, EntryKind, discard, entries_of
+
+from .models import Survey
+
+# What is younger may be in use by somebody who has not said so yet: a download, an upload, a dataset just tokenised.
+GRACE = timedelta(days=1)
+
+
+class CollectError(Exception):
+    """The store cannot be swept; the message is one sentence."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Leftover:
+    """Something in the store that nothing names."""
+
+    name: str  # its path in the store
+    megabytes: float
+    reason: str
+
+
+def collect_leftovers(*, dry_run: bool) -> Iterator[Leftover]:
+    """Each leftover, after it was removed unless `dry_run`. What a `Survey` row names is never one,
+    nor is a whole model. The rows are asked again for each, just before it goes.
+    """
+    store = open_store(Path(settings.DATA_DIR), settings.STORE_URL)
+    try:
+        entries = entries_of(store)
+        if any(entry.kind is EntryKind.SURVEY for entry in entries) and not Survey.objects.exists():
+            raise CollectError(
+                f"Sweeping {settings.STORE_URL or store}: expected a database that names surveys, got one without any "
+                "though the store has some; is LOUPE_DATABASE_URL the right one?"
+            )
+        for entry in entries:
+            if entry.modified > timezone.now() - GRACE:
+                continue
+            if reason := _reason(entry):
+                if not dry_run:
+                    discard(store, entry)
+                yield Leftover(entry.path.relative_to(store).as_posix(), entry.bytes / 1e6, reason)
+    except StoreError as error:
+        raise CollectError(str(error)) from error
+
+
+def _reason(entry: Entry) -> str:
+    """Why nothing needs the entry; empty where something does."""
+    match entry.kind:
+        case EntryKind.ASIDE:
+            return "whoever wrote it was killed"
+        case EntryKind.STRAY:
+            return "another writer was faster, and the manifest does not name it"
+        case EntryKind.MODEL:
+            return "" if entry.meta is not None else "it was never finished"
+        case EntryKind.DATASET:
+            tokens = (entry.meta or {}).get("hash")
+            return "" if Survey.objects.filter(spec__dataset_hash=tokens).exists() else "no survey reads these tokens"
+        case EntryKind.SURVEY | EntryKind.PARTIALS:
+            survey = Survey.objects.filter(pk=entry.name).first()
+            if survey is None:
+                return "no survey of that hash is asked for here"
+            over = entry.kind is EntryKind.PARTIALS and survey.finished_at
+            return "its survey is finished" if over else ""
