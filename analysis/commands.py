@@ -25,6 +25,7 @@ from analysis.sources import ModelError
 from analysis.sources.wheel import BUNDLED
 from analysis.store import Artifact, StoreError, discard_unless_whole, is_complete, open_artifact, survey_path
 from analysis.survey import SurveyError, measure_shard, merge_survey, remove_partials
+from analysis.vocabulary import prepare_vocabulary
 
 # Errors whose message is a sentence for a person.
 SAID_CLEARLY = (AnatomyError, CaptureError, ModelError, SchemaError, StoreError, SurveyError)
@@ -65,6 +66,7 @@ def _run(arguments: argparse.Namespace, store: Path) -> None:
 def prepare(store: Path, slug: str) -> dict[str, Any]:
     """Fetch the model if it is a bundled one, tokenise the datasets; the cards of both, as the site registers them."""
     model = prepare_model(store, slug)
+    prepare_vocabulary(store, model)
     return {"model": model.meta, "datasets": {name: prepare_dataset(store, model, name).meta for name in DATASETS}}
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from tokenizers import Tokenizer
 
-from analysis.store import Artifact
+from analysis.store import Artifact, is_complete, publish, vocabulary_path, write_arrays
 
 
 def token_texts(model: Artifact, tokens: np.ndarray) -> list[str]:
@@ -26,13 +26,21 @@ def _tokenizer(path: Path) -> Tokenizer:
     return Tokenizer.from_file(str(path))
 
 
-def vocabulary_arrays(model: Artifact, d_vocab: int) -> dict[str, np.ndarray]:
-    """The texts of all tokens end to end, so that a few can be read by slice: `text` uint8 (UTF-8) and `ends` int64
-    [token]. Rows of the embedding beyond the tokenizer's last token are called by their number."""
+def prepare_vocabulary(store: Path, model: Artifact) -> None:
+    """Publish the texts of a model's tokens, so that a page can read a few by slice, unless they are there."""
+    path = vocabulary_path(store, model.meta["hash"])
+    if not is_complete(path):
+        with publish(path, meta={"model": model.meta["slug"]}) as folder:
+            write_arrays(folder, _vocabulary_arrays(model, model.meta["sizes"]["d_vocab"]))
+
+
+def _vocabulary_arrays(model: Artifact, d_vocab: int) -> dict[str, np.ndarray]:
+    """All texts end to end: `text` uint8 (UTF-8) and `ends` int64 [token + 1], the first of them 0. Rows of the
+    embedding beyond the tokenizer's last token are called by their number."""
     n_known = _tokenizer(model.path / "tokenizer.json").get_vocab_size()
     texts = token_texts(model, np.arange(min(n_known, d_vocab)))
     encoded = [text.encode() for text in (*texts, *(f"<{token}>" for token in range(len(texts), d_vocab)))]
     return {
         "text": np.frombuffer(b"".join(encoded), dtype=np.uint8),
-        "ends": np.cumsum([len(text) for text in encoded]),
+        "ends": np.cumsum([0, *(len(text) for text in encoded)]),
     }

@@ -14,6 +14,7 @@ from .artifacts import (
     publish,
     remove,
     survey_path,
+    vocabulary_path,
     weights_path,
     write_arrays,
 )
@@ -37,6 +38,7 @@ __all__ = [
     "remove",
     "scratch_folder",
     "survey_path",
+    "vocabulary_path",
     "weights_path",
     "write_arrays",
 ]

@@ -50,6 +50,11 @@ def promoted_path(store: Path, prompt_hash: str) -> Path:
     return store / "promoted" / prompt_hash
 
 
+def vocabulary_path(store: Path, model_hash: str) -> Path:
+    """Where the texts of a model's tokens are."""
+    return store / "vocabularies" / model_hash
+
+
 def weights_path(store: Path, spec_hash: str) -> Path:
     """Where what a model's weights say is."""
     return store / "weights" / spec_hash

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,10 @@ from analysis.store import (
     promoted_path,
     prompt_path,
     survey_path,
+    vocabulary_path,
     weights_path,
 )
+from wiki.components.models import LanguageModel
 
 from .models import Measurement, Survey
 
@@ -33,10 +36,12 @@ __all__ = [
     "Result",
     "StoreError",
     "SurveyResult",
+    "Vocabulary",
     "is_readable",
     "measurement_is_readable",
     "open_prompt",
     "open_survey",
+    "open_vocabulary",
     "open_weights",
 ]
 
@@ -76,6 +81,19 @@ class Result:
         except StoreError:
             _open.cache_clear()  # it may have been measured anew since it was opened
             raise
+
+
+@dataclasses.dataclass(frozen=True)
+class Vocabulary(Result):
+    """The tokens of a model as a person reads them."""
+
+    def texts(self, tokens: Iterable[int]) -> list[str]:
+        """The text of each token."""
+        return [self._text(int(token)) for token in tokens]
+
+    def _text(self, token: int) -> str:
+        start, stop = self.read("ends", slice(token, token + 2), file="arrays")
+        return self.read("text", slice(int(start), int(stop)), file="arrays").tobytes().decode()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -207,6 +225,11 @@ def open_prompt(prompt: Measurement) -> KeptTexts:
     """What every head did on a person's own text; `StoreError` names what is missing or damaged."""
     later = promoted_path(_store(), prompt.hash)
     return KeptTexts(_open(prompt_path(_store(), prompt.hash)), later=_open(later) if is_complete(later) else None)
+
+
+def open_vocabulary(model: LanguageModel) -> Vocabulary:
+    """The texts of a model's tokens; `StoreError` names what is missing or damaged."""
+    return Vocabulary(_open(vocabulary_path(_store(), model.hash)))
 
 
 def open_weights(weights: Measurement) -> Result:

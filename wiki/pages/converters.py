@@ -27,3 +27,23 @@ class LayerConverter:
 
 class HeadConverter(LayerConverter):
     regex = r"L(?:0|[1-9][0-9]{0,4})H(?:0|[1-9][0-9]{0,4})"
+
+
+class NeuronConverter(LayerConverter):
+    regex = r"L(?:0|[1-9][0-9]{0,4})N(?:0|[1-9][0-9]{0,6})"
+
+
+class ComponentConverter(LayerConverter):
+    regex = r"L(?:0|[1-9][0-9]{0,4})(?:[HN](?:0|[1-9][0-9]{0,6}))?"
+
+
+class FormConverter:
+    """A form in which a figure can be had."""
+
+    regex = r"svg|csv"
+
+    def to_python(self, value: str) -> str:
+        return value
+
+    def to_url(self, value: str) -> str:
+        return value

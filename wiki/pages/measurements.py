@@ -13,9 +13,11 @@ from django.urls import reverse
 from analysis.metrics import HEAD_METRICS, Metric
 from analysis.schema import Component, DatasetKind
 from wiki.components.models import LanguageModel
-from wiki.experiments.progress import Progress, progress_of_model
+from wiki.experiments.models import Survey
+from wiki.experiments.progress import Progress, progress_of, progress_of_model
 from wiki.experiments.results import StoreError, SurveyResult, open_survey
 
+from .errors import NotFound
 from .ranks import ranks_from_bottom, ranks_from_top
 from .weights import Weights, weights_of
 
@@ -23,6 +25,10 @@ logger = logging.getLogger(__name__)
 
 # The dataset whose pinned survey gives a metric its value on pages. Other pinned surveys serve patterns only.
 METRIC_DATASETS = {DatasetKind.NATURAL: "sotu", DatasetKind.REPEATED: "repeated-random"}
+
+
+# Digits of a survey's hash that name it in a URL.
+MIN_HASH = 8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,9 +154,18 @@ def survey_json(progress: Progress, results: dict[str, SurveyResult]) -> dict[st
     return {"finished": progress.finished, **spec, "progress": progress.sentence}
 
 
-def measurements_of(model: LanguageModel) -> Measurements:
-    """Read the summaries of a model's pinned surveys; whatever cannot be read is absent with a reason."""
+def measurements_of(model: LanguageModel, *, survey: str = "") -> Measurements:
+    """Read the summaries of a model's pinned surveys; whatever cannot be read is absent with a reason.
+
+    `survey` names another survey of the model by its hash or the beginning of it (`?survey=`): it is read in place of
+    the pinned one of its dataset. 404 with a sentence where there is none.
+    """
     progress = progress_of_model(model)
+    if survey:
+        other = progress_of(get_survey(model, survey))
+        progress = [other if item.survey.dataset == other.survey.dataset else item for item in progress]
+        if other not in progress:
+            progress.append(other)
     results: dict[str, SurveyResult] = {}
     unread = {item.survey.dataset: _why_unfinished(item) for item in progress if not item.finished}
     damaged = []
@@ -163,6 +178,19 @@ def measurements_of(model: LanguageModel) -> Measurements:
     weights = weights_of(model, results.get(METRIC_DATASETS[DatasetKind.NATURAL]))
     metrics, absent = _read_metrics(results, unread, weights)
     return Measurements(model, progress, results, weights, metrics, absent, damaged)
+
+
+def get_survey(model: LanguageModel, name: str) -> Survey:
+    """The survey of a model whose hash begins so; 404 with a sentence where there is none, or more than one."""
+    known = set(name) <= set("0123456789abcdef") and len(name) >= MIN_HASH
+    found = list(Survey.objects.filter(model=model, hash__startswith=name)[:2]) if known else []
+    if len(found) != 1:
+        raise NotFound(
+            f"Looking for the survey “{name[:64]}” of {model.slug}: expected {MIN_HASH} or more digits of the hash of "
+            f"one, got {'several that begin so' if found else 'none that begins so'}.",
+            slug=model.slug,
+        )
+    return found[0]
 
 
 def _why_unfinished(progress: Progress) -> str:

@@ -2,12 +2,22 @@
 
 from django.urls import path, register_converter
 
-from .converters import HashConverter, HeadConverter, LayerConverter
-from .views import heads, jump, layers, models, surveys
+from .converters import (
+    ComponentConverter,
+    FormConverter,
+    HashConverter,
+    HeadConverter,
+    LayerConverter,
+    NeuronConverter,
+)
+from .views import downloads, heads, jump, layers, models, surveys
 
 register_converter(HashConverter, "hash")
 register_converter(LayerConverter, "layer")
 register_converter(HeadConverter, "head")
+register_converter(NeuronConverter, "neuron")
+register_converter(ComponentConverter, "component")
+register_converter(FormConverter, "form")
 
 urlpatterns = [
     path("", models.home, name="home"),
@@ -20,6 +30,8 @@ urlpatterns = [
     path("m/<str:slug>/<layer:component>/", layers.layer_page, name="layer"),
     path("m/<str:slug>/<head:component>.json", heads.head_json, name="head-json"),
     path("m/<str:slug>/<head:component>/", heads.head_page, name="head"),
+    path("m/<str:slug>/figures/<slug:name>.<form:form>", downloads.download, name="model-figure"),
+    path("m/<str:slug>/<component:component>/figures/<slug:name>.<form:form>", downloads.download, name="figure"),
     path("m/<str:slug>/<path:name>", jump.component_by_any_name, name="component-by-any-name"),
     path("s/<hash:survey_hash>.json", surveys.survey_json, name="survey-json"),
     path("s/<hash:survey_hash>/", surveys.survey_page, name="survey"),

@@ -29,7 +29,7 @@ MOSTLY = 0.5
 def head_page(request: HttpRequest, slug: str, component: Component) -> HttpResponse:
     model = get_model(slug)
     require_component(model, component)
-    measurements = measurements_of(model)
+    measurements = measurements_of(model, survey=request.GET.get("survey", ""))
     values, absent = measurements.of_head(component)
     previous, following = neighbours(model, component)
     found = extremes(values, measurements.metrics)
@@ -77,7 +77,7 @@ def _viewer_context(
 def head_json(request: HttpRequest, slug: str, component: Component) -> JsonResponse:
     model = get_model(slug)
     require_component(model, component)
-    measurements = measurements_of(model)
+    measurements = measurements_of(model, survey=request.GET.get("survey", ""))
     values, absent = measurements.of_head(component)
     return data_response(
         {

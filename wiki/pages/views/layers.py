@@ -21,7 +21,7 @@ from ..responses import data_response
 def layer_page(request: HttpRequest, slug: str, component: Component) -> HttpResponse:
     model = get_model(slug)
     require_component(model, component)
-    measurements = measurements_of(model)
+    measurements = measurements_of(model, survey=request.GET.get("survey", ""))
     layer = component.layer
     context = {
         "model": model,
@@ -45,7 +45,7 @@ def layer_page(request: HttpRequest, slug: str, component: Component) -> HttpRes
 def layer_json(request: HttpRequest, slug: str, component: Component) -> JsonResponse:
     model = get_model(slug)
     require_component(model, component)
-    measurements = measurements_of(model)
+    measurements = measurements_of(model, survey=request.GET.get("survey", ""))
     heads = {}
     for head in model.heads(component.layer):
         values, absent = measurements.of_head(head)

@@ -41,7 +41,7 @@ def home(request: HttpRequest) -> HttpResponse:
 @require_safe
 def model_page(request: HttpRequest, slug: str) -> HttpResponse:
     model = get_model(slug)
-    measurements = measurements_of(model)
+    measurements = measurements_of(model, survey=request.GET.get("survey", ""))
     asked = request.GET.get("metric", "")
     metric = METRICS.get(asked) or _first_metric(measurements)
     measured = measurements.metrics.get(metric.key)
@@ -70,7 +70,7 @@ def _first_metric(measurements: Measurements) -> Metric:
 @require_safe
 def model_json(request: HttpRequest, slug: str) -> JsonResponse:
     model = get_model(slug)
-    measurements = measurements_of(model)
+    measurements = measurements_of(model, survey=request.GET.get("survey", ""))
     return data_response(
         {
             "model": {"slug": model.slug, "title": model.title, "hash": model.hash, "family": model.family},
@@ -93,7 +93,7 @@ def model_json(request: HttpRequest, slug: str) -> JsonResponse:
 @require_safe
 def model_progress(request: HttpRequest, slug: str) -> HttpResponse:
     model = get_model(slug)
-    measurements = measurements_of(model)
+    measurements = measurements_of(model, survey=request.GET.get("survey", ""))
     # whether there are numbers to show that were not there when the page was rendered
     landed = not measurements.pending or request.GET.get("seen", "") not in ("", str(measurements.n_finished))
     return progress_response(request, measurements.progress, poll_url=measurements.poll_url, landed=landed)
