@@ -169,12 +169,12 @@ def measurements_of(model: LanguageModel, *, survey: str = "") -> Measurements:
     results: dict[str, SurveyResult] = {}
     unread = {item.survey.dataset: _why_unfinished(item) for item in progress if not item.finished}
     damaged = []
-    for survey in (item.survey for item in progress if item.finished):
+    for finished in (item.survey for item in progress if item.finished):
         try:
-            results[survey.dataset] = open_survey(survey)
+            results[finished.dataset] = open_survey(finished)
         except StoreError as error:
-            unread[survey.dataset] = _why_unreadable(survey.dataset, error)
-            damaged.append(unread[survey.dataset])
+            unread[finished.dataset] = _why_unreadable(finished.dataset, error)
+            damaged.append(unread[finished.dataset])
     weights = weights_of(model, results.get(METRIC_DATASETS[DatasetKind.NATURAL]))
     metrics, absent = _read_metrics(results, unread, weights)
     return Measurements(model, progress, results, weights, metrics, absent, damaged)

@@ -14,7 +14,7 @@ from ..errors import NotFound
 
 @require_safe
 def download(request: HttpRequest, slug: str, name: str, form: str, component: Component | None = None) -> HttpResponse:
-    """A figure of a model or of one of its components, as `svg` or `csv`; what the page's URL chooses is chosen here."""
+    """A figure of a model or of one of its components; what the page's URL chooses is chosen here too."""
     model = get_model(slug)
     if component is not None:
         require_component(model, component)
