@@ -11,9 +11,10 @@ error over documents; [layer, head], [layer, neuron] (float32) or [layer]. Natur
 `head.histogram` int32 [head, bin]; `head.example_row`, `head.example_score`, `head.example_query` [head, example] and
 `head.example_weights` uint8 [head, example, src]; `head.query_tokens`, `head.query_means`, `head.key_tokens`,
 `head.key_means` [head, 10]; `neuron.histogram` int32 [neuron, 64] with `neuron.range` float32 [neuron, 2];
-`neuron.example_*` for 65 examples (20 highest, 20 lowest, 5 in each interval from low to high) and
-`neuron.example_window` int8 [neuron, example, 24]; `neuron.tokens`, `neuron.token_means` [neuron, 20] (10 highest, then
-10 lowest means by token).
+`neuron.example_row` (−1: none), `neuron.example_score`, `neuron.example_position` of 65 examples (20 highest, 20
+lowest, 5 in each interval from low to high), `neuron.example_window` int8 [neuron, example, 24] from
+`neuron.example_start` on, in steps of a 127th of `neuron.example_scale`; `neuron.tokens`, `neuron.token_means`
+[neuron, 20] (10 highest, then 10 lowest means by token).
 """
 
 from __future__ import annotations
@@ -75,7 +76,9 @@ def merge_partials(
             _write_layer(folder, layer, heads | of_layer, partials)
         summary |= {name: np.stack([array[name] for array in neurons]) for name in neurons[0]}
         meta["metrics"] += [f"neuron.{metric.key}" for metric in NEURON_METRICS]
-        queries |= {metric.key: int(sums.add_up("positions").sum()) for metric in NEURON_METRICS}
+        positions, sampled = (int(sums.add_up(name).sum()) for name in ("positions", "sampled"))
+        every = ("mean", "maximum", "minimum")
+        queries |= {metric.key: positions if metric.key in every else sampled for metric in NEURON_METRICS}
         write_arrays(
             folder,
             {
@@ -158,16 +161,15 @@ def _neurons(
     how often they occur."""
     file = f"layer-{layer}"
     positions = sums.add_up("positions")[:, None]
-    number = positions.sum()
     mean, mean_error = mean_and_error(sums.add_up("neuron.sums", file=file), positions)
-    active, active_error = mean_and_error(sums.add_up("neuron.active", file=file), positions)
-    variance = np.maximum(sums.total("neuron.squares", file=file) / number - mean**2, 0)
-    skewness, kurtosis = central_moments(sums.total("neuron.powers", file=file))
+    sampled = sums.add_up("sampled")[:, None]
+    active, active_error = mean_and_error(sums.add_up("neuron.active", file=file), sampled)
+    deviation, skewness, kurtosis = central_moments(sums.total("neuron.powers", file=file))
     partials = sums.partials
     summary = {
         "mean": mean,
         "mean.error": mean_error,
-        "standard_deviation": np.sqrt(variance * number / (number - 1)),
+        "standard_deviation": deviation,
         "skewness": skewness,
         "kurtosis": kurtosis,
         "maximum": np.max([partial.read("neuron.highest", file=file) for partial in partials], axis=0),
@@ -195,7 +197,7 @@ def _neurons(
 
 
 def _examples(partial: Artifact, file: str, group: str) -> Arrays:
-    names = ("score", "row", "position", "scale", "window")
+    names = ("score", "row", "position", "start", "scale", "window")
     return {name: partial.read(f"neuron.{group}.{name}", file=file) for name in names}
 
 

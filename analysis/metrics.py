@@ -124,8 +124,8 @@ HEAD_METRICS: tuple[Metric, ...] = (
         "",
         0.0,
         None,
-        "Mean over q ≥ 1 of the length of the head's output, W_O applied, divided by the length of the residual stream "
-        "that its layer reads.",
+        "Mean over one position in eight of the length of the head's output, W_O applied, divided by the length of the "
+        "residual stream that its layer reads.",
         DatasetKind.NATURAL,
     ),
 )
@@ -152,7 +152,7 @@ NEURON_METRICS: tuple[Metric, ...] = tuple(
             "standard deviation",
             0.0,
             None,
-            "Standard deviation of the activation over positions ≥ 1.",
+            "Standard deviation of the activation over one position in eight.",
             False,
         ),
         (
@@ -180,8 +180,8 @@ NEURON_METRICS: tuple[Metric, ...] = tuple(
             "share active",
             0.0,
             1.0,
-            "Share of positions ≥ 1 where the neuron is active: its activation, in a gated MLP the input of its gate, "
-            "is above 0.",
+            "Share of positions, one in eight, where the neuron is active: its activation, in a gated MLP the input of "
+            "its gate, is above 0.",
             True,
         ),
     )

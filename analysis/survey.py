@@ -24,7 +24,7 @@ from analysis.statistics.head_examples import HeadRows
 from analysis.statistics.heads import HeadSums, output_gram, output_length
 from analysis.statistics.kept import KeptRows
 from analysis.statistics.layers import LayerSums
-from analysis.statistics.neurons import Calibrating, Calibration, NeuronSums
+from analysis.statistics.neurons import Calibrating, Calibration, Known, NeuronSums, join_known
 from analysis.store import Artifact, discard_unless_whole, open_artifact, publish, remove, survey_path, write_arrays
 from analysis.vocabulary import token_texts
 
@@ -64,7 +64,11 @@ def measure_shard(store: Path, spec: SurveySpec, shard: int, *, on_batch: Callab
     on_batch(0)
     calibration = _calibration(store, model, rows, spec) if spec.in_depth else None
     start = time.perf_counter()
-    files, seconds_of_lens = measure_rows(model, rows, spec, spec.shard(shard), calibration, on_batch=on_batch)
+    shown = _shown(spec.hash)
+    known = join_known(shown, before=shard) if calibration and shown else None
+    measured = measure_rows(model, rows, spec, spec.shard(shard), calibration, known=known, on_batch=on_batch)
+    seconds_of_lens = measured.layers.seconds_of_lens
+    files = measured.files()
     meta = {
         "device": _device_name(device),
         "rows": len(spec.shard(shard)),
@@ -74,6 +78,13 @@ def measure_shard(store: Path, spec: SurveySpec, shard: int, *, on_batch: Callab
     with publish(path, meta=meta) as folder:
         for file, arrays in files.items():
             write_arrays(folder, arrays, file=file)
+    shown[shard] = [neurons.known for neurons in measured.neurons]
+
+
+@functools.lru_cache(maxsize=1)
+def _shown(spec_hash: str) -> dict[int, list[Known]]:
+    """What the shards of a survey that this process measured have shown of its neurons, layer by layer."""
+    return {}
 
 
 def _calibration(store: Path, model: PreTrainedModel, rows: Rows, spec: SurveySpec) -> Calibration:
@@ -105,25 +116,33 @@ def measure_rows(
     indices: range,
     calibration: Calibration | None,
     *,
+    known: list[Known] | None = None,
     on_batch: Callable[[int], None],
-) -> tuple[dict[str, dict[str, np.ndarray]], float]:
-    """Everything that a partial holds of some rows, by file, and the seconds that the logit lens took.
+) -> Shard:
+    """Run the model over some rows and count them. The model is left as it was.
 
-    `calibration` is needed where the spec asks for neurons. The model is left as it was.
+    `calibration` is needed where the spec asks for neurons; `known`, by layer, is what other shards have shown.
     """
-    shard = Shard(model, rows, spec, indices, calibration)
+    shard = Shard(model, rows, spec, indices, calibration, known=known)
     for batch_rows in rows.batches(indices, size=spec.batch_rows):
         shard.measure(batch_rows)
         shard.require_finite()
         on_batch(batch_rows.stop - indices.start)
-    return shard.files(), shard.layers.seconds_of_lens
+    return shard
 
 
 class Shard:
     """The statistics of a run of rows, while they are measured."""
 
     def __init__(
-        self, model: PreTrainedModel, rows: Rows, spec: SurveySpec, indices: range, calibration: Calibration | None
+        self,
+        model: PreTrainedModel,
+        rows: Rows,
+        spec: SurveySpec,
+        indices: range,
+        calibration: Calibration | None,
+        *,
+        known: list[Known] | None = None,
     ) -> None:
         self.model, self.rows, self.spec = model, rows, spec
         sizes = self.sizes = sizes_of(model.config)
@@ -132,7 +151,7 @@ class Shard:
         n_documents, n_frequent = len(self.documents), len(self.frequent)
         width = max(len(rows[row]) for row in range(spec.rows))
         kind = DATASETS[spec.dataset].kind
-        self.positions = np.zeros(n_documents, dtype=np.int64)
+        self.positions, self.sampled = (np.zeros(n_documents, dtype=np.int64) for _ in range(2))
         self.heads = HeadSums(kind, sizes, n_documents=n_documents)
         self.layers = LayerSums(sizes, n_documents=n_documents, lens_rows=spec.lens_rows)
         self.kept = KeptRows(model, sizes)
@@ -140,8 +159,10 @@ class Shard:
         self.neurons: list[NeuronSums] = []
         if calibration:
             shape = {"n_documents": n_documents, "n_frequent": n_frequent, "length": width}
+            known = known or [Known.nothing(sizes.d_mlp)] * sizes.n_layers
             self.neurons = [
-                NeuronSums(sizes, calibration, layer, **shape, device=model.device) for layer in range(sizes.n_layers)
+                NeuronSums(sizes, calibration, layer, known=known[layer], **shape, device=model.device)
+                for layer in range(sizes.n_layers)
             ]
 
     def measure(self, batch_rows: range) -> None:
@@ -153,12 +174,13 @@ class Shard:
         norms: dict[str, torch.Tensor] = {}
 
         def at_start(layer: int, before: torch.Tensor) -> None:
-            norms["before"] = torch.linalg.vector_norm(before, dim=-1)
+            norms["before"] = torch.linalg.vector_norm(before.flatten(0, 1)[batch.sample], dim=-1)
 
         def at_attention(layer: int, read: AttentionReading) -> None:
             if kept:
                 self.kept.add(layer, read, kept)
-            share = output_length(read.z, self._gram(layer)) / norms["before"][..., None]
+            z = read.z.flatten(0, 1)[batch.sample]
+            share = output_length(z, self._gram(layer)) / norms["before"][:, None]
             self.heads.add(layer, read, batch, output_share=share)
             if self.head_rows:
                 self.head_rows.add(layer, read.pattern, batch)
@@ -184,6 +206,7 @@ class Shard:
                 body_of(self.model)(input_ids=batch.tokens, use_cache=False)
             self.layers.read_lens(self.model, batch)
         np.add.at(self.positions, list(batch.documents), batch.length - 1)
+        np.add.at(self.sampled, batch.document_index[batch.sampled_rows].cpu().numpy(), 1)
         if self.head_rows:
             self.head_rows.count(batch)
 
@@ -193,7 +216,7 @@ class Shard:
 
     def require_finite(self) -> None:
         """Refuse to go on with a model that computes what is no number."""
-        for key, values in self.heads.sums.items():
+        for key, values in zip(self.heads.keys, self.heads.sums, strict=True):
             if not np.isfinite(values).all():
                 layer = int(np.argwhere(~np.isfinite(values))[0][1])
                 raise SurveyError(
@@ -203,7 +226,7 @@ class Shard:
 
     def files(self) -> dict[str, dict[str, np.ndarray]]:
         """By file: `sums` with what is small, `layer-<n>` with a layer's neurons and kept texts."""
-        sums = {"documents": self.documents, "positions": self.positions} | self.heads.arrays()
+        sums = {"documents": self.documents, "positions": self.positions, "sampled": self.sampled} | self.heads.arrays()
         if self.neurons:
             sums |= self.layers.arrays()
         if self.head_rows:

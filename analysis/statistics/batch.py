@@ -15,6 +15,25 @@ from analysis.datasets.rows import Rows
 
 # Tokens that occur so often in a survey have means of their own.
 OFTEN = 10
+# What would cost too much at every position is read at one in so many.
+SAMPLE = 8
+
+
+@dataclasses.dataclass(frozen=True)
+class TokenCells:
+    """Cells of the attention pattern that follow tokens: of duplicates, of inductions, and of both without the cells
+    that a class of `Mass` before them holds."""
+
+    row: Int[Tensor, " found"]  # of the batch
+    cell: Int[Tensor, " found"]  # dest × length + src
+    group: Int[Tensor, " found"]  # mask × rows + row
+    n_groups: int
+
+    def sum(self, pattern: Float[Tensor, "batch head dest src"]) -> Float[Tensor, "mask batch head"]:
+        """Attention to the cells of each mask, summed over each row."""
+        found = pattern.flatten(2)[self.row, :, self.cell]
+        sums = torch.zeros(self.n_groups, found.shape[1], dtype=found.dtype, device=found.device)
+        return sums.index_add_(0, self.group, found).unflatten(0, (-1, len(pattern)))
 
 
 def frequent_tokens(rows: Rows, n_rows: int) -> tuple[np.ndarray, np.ndarray]:
@@ -71,14 +90,30 @@ class Batch:
         return torch.nn.functional.pad(self.duplicates, (1, 0))[..., :-1].tril(-1)
 
     @functools.cached_property
-    def token_masks(self) -> Float[Tensor, "batch cells mask"]:
-        """As columns over the cells [dest × src]: duplicates, inductions, and both without the cells that a class of
-        `Mass` before them holds."""
+    def token_cells(self) -> TokenCells:
+        """The few cells that follow tokens, found once for all layers and heads."""
         previous = torch.ones(self.length, self.length, dtype=torch.bool, device=self.tokens.device).tril(-1).triu(-1)
-        duplicates = self.duplicates & ~previous
-        inductions = self.inductions & ~previous & ~self.duplicates
-        masks = torch.stack([self.duplicates, self.inductions, duplicates, inductions], dim=-1)
-        return masks.flatten(1, 2).float()
+        masks = [
+            self.duplicates,
+            self.inductions,
+            self.duplicates & ~previous,
+            self.inductions & ~previous & ~self.duplicates,
+        ]
+        n_rows, n = self.tokens.shape
+        mask, row, dest, src = torch.stack(masks).nonzero(as_tuple=True)
+        return TokenCells(row, dest * n + src, group=mask * n_rows + row, n_groups=len(masks) * n_rows)
+
+    @functools.cached_property
+    def sample(self) -> Int[Tensor, " cell"]:
+        """The cells [batch × pos] of the positions p ≥ 1 with (p + row) % `SAMPLE` == 0: one in eight."""
+        rows = torch.arange(self.rows.start, self.rows.stop, device=self.tokens.device)[:, None]
+        positions = torch.arange(self.length, device=self.tokens.device)
+        return (((positions + rows) % SAMPLE == 0) & (positions > 0)).flatten().nonzero().squeeze(1)
+
+    @functools.cached_property
+    def sampled_rows(self) -> Int[Tensor, " cell"]:
+        """The place in the batch of each sampled cell's row."""
+        return self.sample // self.length
 
     @functools.cached_property
     def queries_with_duplicates(self) -> Int[Tensor, " batch"]:

@@ -29,19 +29,19 @@ class HeadSums:
 
     def __init__(self, kind: DatasetKind, sizes: Sizes, *, n_documents: int) -> None:
         self.kind = kind
-        keys = [metric.key for metric in head_metrics(kind)]
-        shape = (n_documents, sizes.n_layers, sizes.n_heads)
-        self.sums = {key: np.zeros(shape) for key in keys}
-        self.counts = {key: np.zeros(shape, dtype=np.int64) for key in keys}
-        self.mass = np.zeros((*shape, len(Mass)))
+        self.keys = [metric.key for metric in head_metrics(kind)]
+        shape = (len(self.keys), n_documents, sizes.n_layers, sizes.n_heads)
+        self.sums, self.counts = np.zeros(shape), np.zeros(shape, dtype=np.int64)
+        self.mass = np.zeros((*shape[1:], len(Mass)))
 
     def add(
-        self, layer: int, reading: AttentionReading, batch: Batch, *, output_share: Float[Tensor, "batch dest head"]
+        self, layer: int, reading: AttentionReading, batch: Batch, *, output_share: Float[Tensor, "cell head"]
     ) -> None:
         """Count every row of a batch. `output_share` is the length of each head's output relative to the residual
-        stream (`output_share`); the pattern's column 0 is cleared on the way."""
+        stream at the batch's sampled cells. The reading is used up: row and column 0 of the pattern are cleared, and
+        the scores are overwritten."""
         if self.kind is DatasetKind.REPEATED:
-            self._count(layer, batch, "induction_repeated", induction_repeated(reading.pattern), PERIOD)
+            self._count(layer, batch, {"induction_repeated": (induction_repeated(reading.pattern), PERIOD)})
             return
         n = batch.length
         sink = reading.pattern[..., 0].clone()
@@ -52,64 +52,80 @@ class HeadSums:
 
         by_self = off_sink.diagonal(dim1=-2, dim2=-1).sum(-1)
         by_previous = off_sink.diagonal(-1, dim1=-2, dim2=-1)[..., 1:].sum(-1)
-        by_token = off_sink.flatten(2) @ batch.token_masks  # [batch, head, mask]
+        duplicate, induction, duplicate_alone, induction_alone = batch.token_cells.sum(off_sink)
         by_sink = sink[..., 1:].sum(-1)
-        self._count(layer, batch, "first_token", by_sink, n - 1)
-        self._count(layer, batch, "self", by_self, n - 1)
-        self._count(layer, batch, "previous_token", by_previous, n - 2)
-        self._count(layer, batch, "duplicate_token", by_token[..., 0], batch.queries_with_duplicates)
-        self._count(layer, batch, "induction", by_token[..., 1], batch.queries_with_inductions)
-        parts = [by_sink, by_self, by_previous, by_token[..., 2], by_token[..., 3]]
+        counted: dict[str, tuple[PerRow, int | Tensor]] = {
+            "first_token": (by_sink, n - 1),
+            "self": (by_self, n - 1),
+            "previous_token": (by_previous, n - 2),
+            "duplicate_token": (duplicate, batch.queries_with_duplicates[:, None]),
+            "induction": (induction, batch.queries_with_inductions[:, None]),
+            "largest_off_sink": (off_sink.amax((-2, -1)), 1),
+            "output_norm": _by_row(output_share, batch),
+        }
+        self._count(layer, batch, counted | _shapes(reading, sink))
+        parts = [by_sink, by_self, by_previous, duplicate_alone, induction_alone]
         other = (n - 1) - torch.stack(parts).sum(0)
         self._add_by_document(self.mass[:, layer], batch, torch.stack([*parts, other], dim=-1))
 
-        self._add_shapes(layer, reading, batch, sink)
-        self._count(layer, batch, "output_norm", output_share[:, 1:].sum(1), n - 1)
-        self._count(layer, batch, "largest_off_sink", off_sink.amax((-2, -1)), 1)
-
-    def _add_shapes(
-        self, layer: int, reading: AttentionReading, batch: Batch, sink: Float[Tensor, "batch head dest"]
-    ) -> None:
-        """Entropy and distance, with and without the sink; the pattern's row and column 0 are clear."""
-        n, off_sink, scores = batch.length, reading.pattern, reading.scores
-        positions = torch.arange(n, device=off_sink.device, dtype=off_sink.dtype)
-        mass = off_sink.sum(-1)
-        # ln A = score − ln Σ exp(score); the normaliser follows from the largest score and its attention
-        largest = torch.maximum(off_sink.amax(-1), sink)
-        normaliser = scores.amax(-1) - largest.log()
-        product = torch.mul(off_sink, scores)
-        log_sum = product.sum(-1) - mass * normaliser  # Σ A ln A over k ≥ 1
-        entropy = torch.special.entr(sink) - log_sum
-        reach = torch.mul(off_sink, positions, out=product).sum(-1)  # Σ A k
-        distance = (mass + sink) * positions - reach
-        self._count(layer, batch, "entropy", entropy[..., 1:].sum(-1), n - 1)
-        self._count(layer, batch, "distance_mean", distance[..., 1:].sum(-1), n - 1)
-
-        counted = mass >= LEAST_OFF_SINK
-        counted[..., 0] = False
-        scale = mass.clamp(min=LEAST_OFF_SINK)
-        alone = (mass.log() - log_sum / scale).clamp(min=0)
-        number = counted.sum(-1)
-        self._count(layer, batch, "entropy_off_sink", alone.where(counted, 0.0).sum(-1), number)
-        reached = (positions - reach / scale).where(counted, 0.0)
-        self._count(layer, batch, "distance_off_sink", reached.sum(-1), number)
-
-    def _count(self, layer: int, batch: Batch, key: str, sums: PerRow, number: int | Tensor) -> None:
-        numbers = number if isinstance(number, Tensor) else torch.tensor(number)
-        counts = numbers[:, None] if numbers.ndim == 1 else numbers
-        self._add_by_document(self.sums[key][:, layer], batch, sums)
-        self._add_by_document(self.counts[key][:, layer], batch, counts.expand(sums.shape))
+    def _count(self, layer: int, batch: Batch, counted: dict[str, tuple[PerRow, int | Tensor]]) -> None:
+        """Add the sums and counts of the metrics, in the table's order, one copy from the device for all."""
+        shape = counted[self.keys[0]][0].shape
+        sums = torch.stack([counted[key][0] for key in self.keys], dim=1)
+        numbers = [torch.as_tensor(counted[key][1], device=sums.device).expand(shape) for key in self.keys]
+        self._add_by_document(self.sums[:, :, layer].swapaxes(0, 1), batch, sums)
+        self._add_by_document(self.counts[:, :, layer].swapaxes(0, 1), batch, torch.stack(numbers, dim=1))
 
     @staticmethod
     def _add_by_document(target: np.ndarray, batch: Batch, values: Tensor) -> None:
-        np.add.at(target, list(batch.documents), values.cpu().numpy())
+        for document, row in zip(batch.documents, values.cpu().numpy(), strict=True):
+            target[document] += row
 
     def arrays(self) -> dict[str, np.ndarray]:
         """As they are stored: `head.sum.<key>` float64 and `head.count.<key>` int64 [document, layer, head], and for
         natural text `head.mass` float64 [document, layer, head, class]."""
-        sums = {f"head.sum.{key}": array for key, array in self.sums.items()}
-        counts = {f"head.count.{key}": array for key, array in self.counts.items()}
+        sums = {f"head.sum.{key}": array for key, array in zip(self.keys, self.sums, strict=True)}
+        counts = {f"head.count.{key}": array for key, array in zip(self.keys, self.counts, strict=True)}
         return sums | counts | ({"head.mass": self.mass} if self.kind is DatasetKind.NATURAL else {})
+
+
+def _shapes(
+    reading: AttentionReading, sink: Float[Tensor, "batch head dest"]
+) -> dict[str, tuple[PerRow, int | Tensor]]:
+    """Entropy and distance, with and without the sink; the pattern's row and column 0 are clear, the scores used up."""
+    off_sink, scores = reading.pattern, reading.scores
+    n = off_sink.shape[-1]
+    positions = torch.arange(n, device=off_sink.device, dtype=off_sink.dtype)
+    mass = off_sink.sum(-1)
+    # ln A = score − ln Σ exp(score); the normaliser follows from the largest score and its attention
+    largest = torch.maximum(off_sink.amax(-1), sink)
+    normaliser = scores.amax(-1) - largest.log()
+    # in place: a fresh array of this size costs more than the product
+    product = scores.mul_(off_sink)
+    log_sum = product.sum(-1) - mass * normaliser  # Σ A ln A over k ≥ 1
+    entropy = torch.special.entr(sink) - log_sum
+    reach = torch.mul(off_sink, positions, out=product).sum(-1)  # Σ A k
+    distance = (mass + sink) * positions - reach
+
+    counted = mass >= LEAST_OFF_SINK
+    counted[..., 0] = False
+    scale = mass.clamp(min=LEAST_OFF_SINK)
+    alone = (mass.log() - log_sum / scale).clamp(min=0).where(counted, 0.0)
+    reached = (positions - reach / scale).where(counted, 0.0)
+    number = counted.sum(-1)
+    return {
+        "entropy": (entropy[..., 1:].sum(-1), n - 1),
+        "distance_mean": (distance[..., 1:].sum(-1), n - 1),
+        "entropy_off_sink": (alone.sum(-1), number),
+        "distance_off_sink": (reached.sum(-1), number),
+    }
+
+
+def _by_row(values: Float[Tensor, "cell head"], batch: Batch) -> tuple[PerRow, Tensor]:
+    """Values at the sampled cells, summed over each row, and how many a row has."""
+    rows, n_rows = batch.sampled_rows, len(batch.rows)
+    sums = torch.zeros(n_rows, values.shape[1], dtype=values.dtype, device=values.device)
+    return sums.index_add_(0, rows, values), torch.bincount(rows, minlength=n_rows)[:, None]
 
 
 def induction_repeated(pattern: Float[Tensor, "batch head dest src"]) -> PerRow:
@@ -127,9 +143,9 @@ def output_gram(w_o: Float[Tensor, "head d_model d_head"]) -> Float[Tensor, "hea
 
 
 def output_length(
-    z: Float[Tensor, "batch pos head d_head"], gram: Float[Tensor, "head d_head d_head"]
-) -> Float[Tensor, "batch pos head"]:
+    z: Float[Tensor, "cell head d_head"], gram: Float[Tensor, "head d_head d_head"]
+) -> Float[Tensor, "cell head"]:
     """The length of each head's output W_O z (its bias belongs to no head); ≥ 0."""
-    by_head = z.flatten(0, 1).transpose(0, 1)
+    by_head = z.transpose(0, 1)
     squares = (torch.bmm(by_head, gram) * by_head).sum(-1)
-    return squares.clamp(min=0).sqrt().T.unflatten(0, z.shape[:2])
+    return squares.clamp(min=0).sqrt().T

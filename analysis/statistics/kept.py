@@ -49,7 +49,7 @@ class KeptRows:
                     self._sizes.n_layers, *reading.z.shape[1:], dtype=reading.z.dtype, device=reading.z.device
                 )
             self._patterns[row][layer] = (reading.pattern[place] * 255).round().byte().cpu().numpy()
-            lengths = output_length(values[place : place + 1], output_gram(weights.o))[0]
+            lengths = output_length(values[place], output_gram(weights.o))
             self._value_norms[row][layer] = lengths.T.cpu().numpy()
             self._outputs[row][layer] = reading.z[place]
 

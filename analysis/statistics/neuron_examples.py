@@ -18,8 +18,7 @@ from .batch import Batch
 N_STRONGEST = 20  # examples with the highest, and with the lowest, activations
 N_INTERVALS = 5
 N_IN_INTERVAL = 5
-WINDOW = 24  # tokens with an example's activations
-BEFORE = 15  # of them, tokens before the extreme where the row has so many
+WINDOW = 24  # tokens with an example's activations, 8 or more on each side of the extreme where the row has so many
 BLOCK = 8  # positions whose extreme is noted together
 
 Pairs = Int[Tensor, "pair"]
@@ -43,37 +42,32 @@ class Extremes:
         """The extreme of each row, times `sign`."""
         return self._in_blocks.amax(1) if self._sign > 0 else -self._in_blocks.amin(1)
 
-    def positions(self, rows: Pairs, neurons: Pairs) -> Pairs:
-        """The first position of each pair's extreme."""
+    def windows(
+        self, rows: Pairs, neurons: Pairs, *, width: int
+    ) -> tuple[Pairs, Pairs, Int[Tensor, "pair width"], Float[Tensor, " pair"]]:
+        """For each pair: the first position of the extreme; where the window begins; the activations in it, in steps
+        of a 127th of the largest of them; and that largest."""
         of_blocks = self._gather(self._in_blocks, rows, torch.zeros_like(rows), neurons, self._in_blocks.shape[1])
-        start = 1 + BLOCK * (of_blocks * self._sign).argmax(1)
-        # past the end the last position stands again, after its own place
-        return start + (self._gather(self._activation, rows, start, neurons, BLOCK) * self._sign).argmax(1)
-
-    def around(
-        self, rows: Pairs, neurons: Pairs, positions: Pairs, *, width: int
-    ) -> tuple[Int[Tensor, "pair width"], Float[Tensor, " pair"]]:
-        """Activations from `window_start` on, in steps of a 127th of the largest of them, and that largest."""
-        start = window_start(positions, self._activation.shape[1], width)
+        block = 1 + BLOCK * (of_blocks * self._sign).argmax(1)
+        # so that the whole window is in the row
+        start = (block - (WINDOW - BLOCK) // 2).clamp(min=0, max=self._activation.shape[1] - width)
         values = self._gather(self._activation, rows, start, neurons, width)
+        places = torch.arange(width, device=start.device) - (block - start)[:, None]
+        in_block = (places >= 0) & (places < BLOCK)
+        positions = start + (values * self._sign).masked_fill(~in_block, -torch.inf).argmax(1)
         scale = values.abs().amax(1)
         steps = (values * (127 / scale.clamp(min=torch.finfo(scale.dtype).tiny))[:, None]).round().to(torch.int8)
-        return steps, scale
+        return positions, start, steps, scale
 
     @staticmethod
     def _gather(
         source: Float[Tensor, "batch pos neuron"], rows: Pairs, start: Pairs, neurons: Pairs, number: int
     ) -> Float[Tensor, "pair number"]:
-        """`number` positions from `start` on (the last one again where there are no more)."""
+        """`number` positions from `start` on."""
         _, length, n = source.shape
-        positions = (start[:, None] + torch.arange(number, device=start.device)).clamp_(max=length - 1)
-        cells = (rows[:, None] * length + positions) * n + neurons[:, None]
+        first = (rows * length + start) * n + neurons
+        cells = first[:, None] + torch.arange(0, number * n, n, device=start.device)
         return source.flatten().index_select(0, cells.flatten()).view(len(rows), number)
-
-
-def window_start(positions: Pairs, length: int, width: int) -> Pairs:
-    """The first position of the window around each extreme, so that the whole window is in the row."""
-    return (positions - BEFORE).clamp(min=0, max=length - width)
 
 
 class _Examples:
@@ -85,28 +79,30 @@ class _Examples:
         self.scores = torch.full(shape, -torch.inf, device=device)
         self.rows = torch.full(shape, -1, dtype=torch.int32, device=device)
         self.positions = torch.zeros(shape, dtype=torch.int16, device=device)
+        self.starts = torch.zeros(shape, dtype=torch.int16, device=device)
         self.scales = torch.zeros(shape, device=device)
         self.windows = torch.zeros((*shape, self.width), dtype=torch.int8, device=device)
         self.documents = torch.full(shape, -1, dtype=torch.int32, device=device)
 
     def _put(self, neurons: Pairs, slots: Pairs, batch_rows: Pairs, extremes: Extremes, batch: Batch) -> None:
-        positions = extremes.positions(batch_rows, neurons)
         width = min(self.width, batch.length)
-        steps, scales = extremes.around(batch_rows, neurons, positions, width=width)
+        positions, starts, steps, scales = extremes.windows(batch_rows, neurons, width=width)
         self.scores[neurons, slots] = extremes.scores[batch_rows, neurons]
         self.rows[neurons, slots] = (batch_rows + batch.rows.start).to(torch.int32)
         self.positions[neurons, slots] = positions.to(torch.int16)
+        self.starts[neurons, slots] = starts.to(torch.int16)
         self.scales[neurons, slots] = scales
         self.windows[neurons, slots] = torch.nn.functional.pad(steps, (0, self.width - width))
         self.documents[neurons, slots] = batch.document_index[batch_rows].to(torch.int32)
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """As they are stored: `score`, `row` (−1: an empty slot), `position`, `scale` [neuron, slot], `window` int8
-        [neuron, slot, token]."""
+        """As they are stored: `score`, `row` (−1: an empty slot), `position`, `start` of the window, `scale`
+        [neuron, slot], `window` int8 [neuron, slot, token]."""
         arrays = {
             "score": self.scores,
             "row": self.rows,
             "position": self.positions,
+            "start": self.starts,
             "scale": self.scales,
             "window": self.windows,
         }
@@ -114,16 +110,27 @@ class _Examples:
 
 
 class Strongest(_Examples):
-    """The `N_STRONGEST` rows with the highest scores, one a document; of equal scores the earlier row."""
+    """The `N_STRONGEST` rows with the highest scores, one a document; of equal scores the earlier row.
 
-    def __init__(self, n: int, *, length: int, device: torch.device) -> None:
-        super().__init__(n, N_STRONGEST, length=length, device=device)
+    `floor`: scores below it need not be looked at, since as many documents are known to be better.
+    """
+
+    def __init__(self, floor: Float[Tensor, " neuron"], *, length: int) -> None:
+        super().__init__(len(floor), N_STRONGEST, length=length, device=floor.device)
+        self._floor = floor
         self._seen: set[int] = set()
+
+    @property
+    def floor(self) -> Float[Tensor, " neuron"]:
+        """The floor for other rows of the survey."""
+        return torch.maximum(self._floor, self.scores.amin(1))
 
     def add(self, extremes: Extremes, batch: Batch) -> None:
         """Let the batch's rows take the places of weaker ones. Of rows with exactly equal scores the earlier stays."""
-        candidates = self._best_of_each_document(extremes.scores, batch).T
-        candidates.masked_fill_(candidates <= self.scores.amin(1, keepdim=True), -torch.inf)
+        candidates = extremes.scores.T.clone()
+        worse = (candidates <= self.scores.amin(1, keepdim=True)) | (candidates < self._floor[:, None])
+        candidates.masked_fill_(worse, -torch.inf)
+        self._keep_best_of_each_document(candidates, batch)
         n_slots = self.scores.shape[1]
         best = torch.cat([self.scores, candidates], dim=1).topk(n_slots, dim=1, sorted=False).indices
         kept = torch.zeros(len(best), n_slots + len(batch.rows), dtype=torch.bool, device=best.device)
@@ -137,39 +144,45 @@ class Strongest(_Examples):
             self._put(neurons, slots, newcomers.nonzero(as_tuple=True)[1], extremes, batch)
         self._seen.update(batch.documents)
 
-    def _best_of_each_document(
-        self, scores: Float[Tensor, "batch neuron"], batch: Batch
-    ) -> Float[Tensor, "batch neuron"]:
-        """The scores, −∞ where a row of the same document is at least as good, in this batch or in a slot; a slot
-        that is beaten by its own document is emptied."""
-        candidates = scores.clone()
+    def _keep_best_of_each_document(self, candidates: Float[Tensor, "neuron batch"], batch: Batch) -> None:
+        """Take out, as −∞, candidates of a document that has a score as good, in this batch or in a slot; a slot that
+        is beaten by its own document is emptied."""
         for i, document in enumerate(batch.documents):
             for j in range(i):
                 if batch.documents[j] == document:
-                    worse = candidates[i] <= candidates[j]
-                    candidates[i].masked_fill_(worse, -torch.inf)
-                    candidates[j].masked_fill_(~worse, -torch.inf)
+                    worse = candidates[:, i] <= candidates[:, j]
+                    candidates[:, i].masked_fill_(worse, -torch.inf)
+                    candidates[:, j].masked_fill_(~worse, -torch.inf)
             if document in self._seen:
-                same = self.documents == document
-                old = self.scores.masked_fill(~same, -torch.inf).amax(1)
-                candidates[i].masked_fill_(candidates[i] <= old, -torch.inf)
-                self._empty(same & (candidates[i] > old)[:, None])
-        return candidates
-
-    def _empty(self, slots: Bool[Tensor, "neuron slot"]) -> None:
-        self.scores.masked_fill_(slots, -torch.inf)
-        self.rows.masked_fill_(slots, -1)
-        self.documents.masked_fill_(slots, -1)
+                neurons = (candidates[:, i] > -torch.inf).nonzero().squeeze(1)
+                scores = candidates[neurons, i]
+                same = self.documents[neurons] == document
+                old = self.scores[neurons].masked_fill(~same, -torch.inf).amax(1)
+                candidates[neurons, i] = scores.masked_fill(scores <= old, -torch.inf)
+                at, slots = (same & (scores > old)[:, None]).nonzero(as_tuple=True)
+                self.scores[neurons[at], slots] = -torch.inf
+                self.rows[neurons[at], slots] = -1
+                self.documents[neurons[at], slots] = -1
 
 
 class IntervalExamples(_Examples):
-    """The first `N_IN_INTERVAL` rows, one a document, whose maximum is in each interval, from low to high."""
+    """The first `N_IN_INTERVAL` rows, one a document, whose maximum is in each interval, from low to high.
 
-    def __init__(self, edges: Float[Tensor, "neuron edge"], *, length: int) -> None:
+    `full`: intervals for which earlier rows of the survey are known to be enough.
+    """
+
+    def __init__(
+        self, edges: Float[Tensor, "neuron edge"], full: Bool[Tensor, "neuron interval"], *, length: int
+    ) -> None:
         super().__init__(len(edges), N_INTERVALS * N_IN_INTERVAL, length=length, device=edges.device)
         self._edges = edges
-        self._counts = torch.zeros(len(edges), N_INTERVALS, dtype=torch.int64, device=edges.device)
+        self._counts = full.long() * N_IN_INTERVAL
         self._seen: set[int] = set()
+
+    @property
+    def full(self) -> Bool[Tensor, "neuron interval"]:
+        """What is known to be enough for later rows of the survey."""
+        return self._counts >= N_IN_INTERVAL
 
     def add(self, extremes: Extremes, batch: Batch) -> None:
         """Put the batch's rows, in their order, into the free slots of their intervals."""
@@ -178,8 +191,13 @@ class IntervalExamples(_Examples):
         for edge in self._edges.unbind(1):
             intervals += scores > edge
         every = torch.arange(len(self._edges), device=scores.device)
+        # most intervals are full soon: only the neurons that may want a row are looked at
+        open_rows = (~self.full[every, intervals]).any(1).tolist()
         found: list[tuple[Tensor, Tensor, Tensor]] = []
         for i, document in enumerate(batch.documents):
+            if not open_rows[i]:
+                self._seen.add(document)
+                continue
             interval = intervals[i]
             count = self._counts[every, interval]
             wanted = count < N_IN_INTERVAL

@@ -9,18 +9,16 @@ import dataclasses
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from analysis.capture import NeuronReading
 from analysis.schema import Sizes
 
 from .batch import Batch
-from .neuron_examples import Extremes, IntervalExamples, Strongest
+from .neuron_examples import N_INTERVALS, Extremes, IntervalExamples, Strongest
 
 HISTOGRAM_BINS = 64
-# Histogram, skewness and kurtosis read one position in so many: those with (position + row) % SAMPLE == 0.
-SAMPLE = 8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +29,40 @@ class Calibration:
     high: np.ndarray
     centre: np.ndarray  # what third and fourth powers are taken around
     edges: np.ndarray  # [layer, neuron, 4]: between the intervals of the sequence maximum
+
+
+@dataclasses.dataclass(frozen=True)
+class Known:
+    """What other shards of a survey have shown, so that this one need not look at rows that cannot be examples.
+
+    It changes what a shard does, never what the survey finds.
+    """
+
+    strongest: Float[Tensor, " neuron"]
+    weakest: Float[Tensor, " neuron"]
+    full: Bool[Tensor, "neuron interval"]  # by earlier rows
+
+    @classmethod
+    def nothing(cls, n: int) -> Known:
+        lowest = torch.full((n,), -torch.inf)
+        return cls(lowest, lowest, torch.zeros(n, N_INTERVALS, dtype=torch.bool))
+
+
+def join_known(shown: dict[int, list[Known]], *, before: int) -> list[Known]:
+    """By layer, all that the shards of a survey have shown to one of them: `shown` is by shard, `before` its number."""
+    joined = []
+    for layers in zip(*shown.values(), strict=True):
+        full = torch.zeros_like(layers[0].full)
+        for shard, known in zip(shown, layers, strict=True):
+            full |= known.full if shard < before else full
+        joined.append(
+            Known(
+                torch.stack([known.strongest for known in layers]).amax(0),
+                torch.stack([known.weakest for known in layers]).amax(0),
+                full,
+            )
+        )
+    return joined
 
 
 class Calibrating:
@@ -70,6 +102,7 @@ class NeuronSums:
         calibration: Calibration,
         layer: int,
         *,
+        known: Known,
         n_documents: int,
         n_frequent: int,
         length: int,
@@ -82,34 +115,32 @@ class NeuronSums:
             return torch.zeros(*shape, dtype=dtype, device=device)
 
         self.sums, self.active = zeros(n_documents, n), zeros(n_documents, n)
-        self.squares = zeros(n, dtype=torch.float64)
         self.powers = zeros(5, n, dtype=torch.float64)  # of the sample, around the calibration's centre
         self.highest, self.lowest = zeros(n) - torch.inf, zeros(n) + torch.inf
         self.histogram = zeros(n, HISTOGRAM_BINS, dtype=torch.int32)
         self.by_token = zeros(n_frequent, n)
-        self.strongest = Strongest(n, length=length, device=device)
-        self.weakest = Strongest(n, length=length, device=device)
+        self.strongest = Strongest(known.strongest.to(device), length=length)
+        self.weakest = Strongest(known.weakest.to(device), length=length)
         edges = torch.from_numpy(calibration.edges[layer]).to(device)
-        self.intervals = IntervalExamples(edges, length=length)
+        self.intervals = IntervalExamples(edges, known.full.to(device), length=length)
         self._low = torch.from_numpy(calibration.low[layer]).to(device)
         width = torch.from_numpy(calibration.high[layer]).to(device) - self._low
         self._bins_per_unit = HISTOGRAM_BINS / width
+        self._first_bin = torch.arange(n, device=device, dtype=torch.int32) * HISTOGRAM_BINS
         self._centre = torch.from_numpy(calibration.centre[layer]).to(device)
 
     def add(self, reading: NeuronReading, batch: Batch) -> None:
         """Count every row of a batch."""
         activation = reading.activation.float()
-        live = activation[:, 1:]
-        gate = live if reading.gate is None else reading.gate[:, 1:]
-        scratch = torch.empty_like(live)
-        self.sums.index_add_(0, batch.document_index, live.sum(1))
-        self.squares += torch.mul(live, live, out=scratch).sum((0, 1)).double()
-        # as float: comparing into booleans and summing those is four times slower
-        self.active.index_add_(0, batch.document_index, torch.gt(gate, 0, out=scratch).sum(1))
+        self.sums.index_add_(0, batch.document_index, activation[:, 1:].sum(1))
         if len(self.by_token):
             sums, places = batch.sum_by_token(activation.flatten(0, 1))
             self.by_token[places] += sums
-        self._add_sample(activation, batch)
+        sample = activation.flatten(0, 1).index_select(0, batch.sample)
+        self._add_sample(sample)
+        gate = sample if reading.gate is None else reading.gate.flatten(0, 1).index_select(0, batch.sample)
+        documents = batch.document_index[batch.sampled_rows]
+        self.active.index_add_(0, documents, (gate > 0).float())
 
         up, down = Extremes(activation, sign=1), Extremes(activation, sign=-1)
         self.highest = torch.maximum(self.highest, up.scores.amax(0))
@@ -118,27 +149,26 @@ class NeuronSums:
         self.weakest.add(down, batch)
         self.intervals.add(up, batch)
 
-    def _add_sample(self, activation: Float[Tensor, "batch pos neuron"], batch: Batch) -> None:
-        rows = torch.arange(batch.rows.start, batch.rows.stop, device=activation.device)[:, None]
-        positions = torch.arange(batch.length, device=activation.device)
-        chosen = (((positions + rows) % SAMPLE == 0) & (positions > 0)).flatten().nonzero().squeeze(1)
-        sample = activation.flatten(0, 1).index_select(0, chosen)
+    def _add_sample(self, sample: Float[Tensor, "cell neuron"]) -> None:
         n = sample.shape[1]
         bins = ((sample - self._low) * self._bins_per_unit).clamp_(0, HISTOGRAM_BINS - 1).to(torch.int32)
-        bins += torch.arange(n, device=sample.device, dtype=torch.int32) * HISTOGRAM_BINS
+        bins += self._first_bin
         self.histogram += torch.bincount(bins.flatten(), minlength=n * HISTOGRAM_BINS).view(n, -1).to(torch.int32)
         around = sample - self._centre
-        power = torch.ones_like(around)
-        for i in range(len(self.powers)):
-            self.powers[i] += power.sum(0).double()
-            power *= around
+        square = around * around
+        powers = (around, square, square * around, square * square)
+        self.powers += torch.stack([torch.full_like(self._centre, len(sample)), *(power.sum(0) for power in powers)])
+
+    @property
+    def known(self) -> Known:
+        """What this shard, and those it knew of, show to others."""
+        return Known(self.strongest.floor.cpu(), self.weakest.floor.cpu(), self.intervals.full.cpu())
 
     def arrays(self) -> dict[str, np.ndarray]:
         """As they are stored: first axis document, frequent token or neuron."""
         own = {
             "sums": self.sums,
             "active": self.active,
-            "squares": self.squares,
             "powers": self.powers,
             "highest": self.highest,
             "lowest": self.lowest,
@@ -153,13 +183,15 @@ class NeuronSums:
         )
 
 
-def central_moments(powers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Skewness and kurtosis (3 for a normal distribution) from sums of the powers 0 to 4 around any centre, float64
-    [5, neuron]; NaN where the activation never varies."""
+def central_moments(powers: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Standard deviation (of the sample, n − 1), skewness and kurtosis (3 for a normal distribution) from sums of the
+    powers 0 to 4 around any centre, float64 [5, neuron]; the last two are NaN where the activation never varies."""
+    number = powers[0]
     with np.errstate(invalid="ignore", divide="ignore"):
-        first, second, third, fourth = powers[1:] / powers[0]
-        variance = second - first**2
+        first, second, third, fourth = powers[1:] / number
+        variance = np.maximum(second - first**2, 0)
         skewness = (third - 3 * first * second + 2 * first**3) / variance**1.5
         kurtosis = (fourth - 4 * first * third + 6 * first**2 * second - 3 * first**4) / variance**2
     varies = variance > 1e-12 * second
-    return np.where(varies, skewness, np.nan), np.where(varies, kurtosis, np.nan)
+    deviation = np.sqrt(variance * number / (number - 1))
+    return deviation, np.where(varies, skewness, np.nan), np.where(varies, kurtosis, np.nan)

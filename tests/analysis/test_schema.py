@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from analysis.metrics import HEAD_METRICS
+from analysis.metrics import HEAD_METRICS, METRICS
 from analysis.schema import Component, ComponentKind, SchemaError, Sizes, SurveySpec
 
 SIZES = Sizes(n_layers=30, n_heads=9, n_kv_heads=3, d_model=576, d_head=64, d_mlp=1536, d_vocab=49152)
@@ -62,9 +62,18 @@ def test_metric_keys_are_those_that_were_promised() -> None:
         "self",
         "first_token",
         "induction_repeated",
+        "induction",
+        "duplicate_token",
         "entropy",
+        "entropy_off_sink",
         "distance_mean",
+        "distance_off_sink",
+        "largest_off_sink",
+        "output_norm",
+        "ov_copying",
     }
+    keys = [(metric.component, metric.key) for metric in METRICS]
+    assert len(keys) == len(set(keys))
 
 
 def test_shards_cut_all_rows_once() -> None:

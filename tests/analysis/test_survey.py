@@ -11,8 +11,10 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from analysis.datasets.table import prepare_dataset
+from analysis.metrics import head_metrics
 from analysis.models import model_path
-from analysis.schema import SurveySpec
+from analysis.patterns import decompress_pattern
+from analysis.schema import DatasetKind, SurveySpec
 from analysis.sources import ModelError
 from analysis.store import Artifact, StoreError, file_sha256, open_artifact, survey_path
 from analysis.survey import (
@@ -21,14 +23,21 @@ from analysis.survey import (
     merge_survey,
     partial_path,
     remove_partials,
-    token_texts,
 )
+from analysis.vocabulary import token_texts
 from tests import tiny
 
 
 def spec_of(store: Path, slug: str, dataset: str, **changes: int) -> SurveySpec:
     model = open_artifact(model_path(store, slug))
-    sizes = {"rows": 20, "pattern_rows": 2, "shard_rows": 8, "batch_rows": 4} | changes
+    sizes = {
+        "rows": 20,
+        "pattern_rows": 2,
+        "in_depth": False,
+        "lens_rows": 0,
+        "shard_rows": 8,
+        "batch_rows": 4,
+    } | changes
     return SurveySpec(slug, model.meta["hash"], dataset, prepare_dataset(store, model, dataset).meta["hash"], **sizes)
 
 
@@ -47,15 +56,14 @@ def test_any_order_of_shards_gives_equal_bytes(store: Path, slug: str) -> None:
     shutil.rmtree(first.path)
     second = survey(store, spec, order=[2, 0, 1])
     assert {name: entry["sha256"] for name, entry in second.files.items()} == files
-    assert set(files) == {"summary.safetensors"} | {
-        f"layer-{layer}.safetensors" for layer in range(3 if slug != "tiny-neox" else 2)
-    }
+    n_layers = open_artifact(model_path(store, slug)).meta["sizes"]["n_layers"]
+    assert set(files) == {"summary.safetensors"} | {f"layer-{layer}.safetensors" for layer in range(n_layers)}
 
 
 def test_another_cut_into_shards_agrees_within_a_millionth(store: Path) -> None:
     one = spec_of(store, "tiny-llama", "repeated-random", shard_rows=20)
     many = spec_of(store, "tiny-llama", "repeated-random", shard_rows=1, batch_rows=1)
-    key = "induction_repeated"
+    key = "head.induction_repeated"
     a = survey(store, one, order=[0]).read(key, file="summary")
     b = survey(store, many, order=list(range(20))).read(key, file="summary")
     np.testing.assert_allclose(a, b, atol=1e-6)
@@ -66,16 +74,20 @@ def test_a_survey_says_where_it_comes_from(store: Path) -> None:
     artifact = survey(store, spec, order=[1, 0])
     artifact.verify()
     assert artifact.meta["spec"] == spec.to_json()
-    assert artifact.meta["metrics"] == ["previous_token", "first_token", "self", "entropy", "distance_mean"]
+    natural = [metric.key for metric in head_metrics(DatasetKind.NATURAL)]
+    assert artifact.meta["metrics"] == [f"head.{key}" for key in natural]
+    assert set(artifact.meta["uniform"]) == {"duplicate_token", "induction"}
     assert artifact.meta["provenance"]["device"] == ["cpu"]
     assert artifact.meta["provenance"]["dataset_source"] == "written for Loupe"
     assert artifact.meta["provenance"]["dataset_licence"] == "CC0-1.0"
     texts = artifact.meta["pattern_rows"]
     assert artifact.meta["provenance"]["tokens"] == sum(len(text["tokens"]) for text in texts)
     assert "".join(texts[0]["tokens"]).startswith(f"{tiny.BOS}The Secretary of State met")
-    pattern = artifact.read("pattern.0", 1, file="layer-0")
-    assert pattern.shape == (len(texts[0]["tokens"]),) * 2
+    ends = artifact.read("pattern_ends.0", file="layer-0")
+    frame = artifact.read("pattern.0", slice(int(ends[0]), int(ends[1])), file="layer-0")
+    pattern = decompress_pattern(frame, n_tokens=len(texts[0]["tokens"]))
     assert (np.triu(pattern, 1) == 0).all()
+    np.testing.assert_allclose(pattern.astype(float).sum(1), 255, atol=len(pattern))
     remove_partials(store, spec)
     assert not partial_path(store, spec, 0).parent.exists()
 
@@ -113,7 +125,7 @@ def test_a_survey_that_this_code_cannot_measure_as_asked_is_refused(store: Path,
 def test_a_damaged_partial_is_measured_again(store: Path) -> None:
     spec = spec_of(store, "tiny-gpt2", "repeated-random", rows=5, shard_rows=5)
     measure_shard(store, spec, 0, on_batch=lambda rows_done: None)
-    (partial_path(store, spec, 0) / "arrays.safetensors").write_bytes(b"?")
+    (partial_path(store, spec, 0) / "sums.safetensors").write_bytes(b"?")
     artifact = survey(store, spec, order=[0])
     artifact.verify()
 
@@ -148,8 +160,8 @@ def test_a_config_that_does_not_fit_the_weights_is_refused(store: Path, tmp_path
         measure_shard(folder, spec_of(folder, "odd", "bundled-texts", rows=3), 0, on_batch=lambda rows_done: None)
 
 
-def test_a_token_that_is_part_of_a_character_keeps_its_name_in_the_vocabulary() -> None:
+def test_a_token_that_is_part_of_a_character_keeps_its_name_in_the_vocabulary(store: Path) -> None:
     tokenizer = tiny.tiny_tokenizer().backend_tokenizer
     ids = np.asarray(tokenizer.encode("é", add_special_tokens=False).ids)
     assert len(ids) == 2
-    assert "\ufffd" not in "".join(token_texts(tokenizer, ids))
+    assert "\ufffd" not in "".join(token_texts(open_artifact(model_path(store, "tiny-gpt2")), ids))

@@ -70,7 +70,7 @@ def test_a_job_is_claimed_once(survey: Survey) -> None:
     job = survey.jobs.first()
     claim = jobs.claim_job(job.pk)
     assert claim is not None
-    assert (claim.spec, claim.shard) == (survey.parsed_spec, 0)
+    assert (claim.spec, claim.shard) == (survey.spec, 0)
     assert jobs.claim_job(job.pk) is None
 
 

@@ -18,6 +18,7 @@ from pytest_django import Settings
 from pytest_django.live_server_helper import LiveServer
 
 from analysis.datasets.table import prepare_dataset
+from analysis.metrics import HEAD_METRICS
 from analysis.models import model_path
 from analysis.schema import Component, SurveySpec
 from analysis.store import Artifact, open_artifact, open_store, survey_path
@@ -120,8 +121,8 @@ def require_equal_to_one_measured_alone(found: Artifact, spec: SurveySpec, alone
     for shard in range(spec.n_shards):
         measure_shard(alone, spec, shard, on_batch=lambda rows_done: None)
     merge_survey(alone, spec, on_partial=lambda rows_done: None)
-    expected = open_artifact(survey_path(alone, spec.hash)).read("induction_repeated", file="summary")
-    np.testing.assert_allclose(found.read("induction_repeated", file="summary"), expected, rtol=0, atol=1e-6)
+    expected = open_artifact(survey_path(alone, spec.hash)).read("head.induction_repeated", file="summary")
+    np.testing.assert_allclose(found.read("head.induction_repeated", file="summary"), expected, rtol=0, atol=1e-6)
 
 
 def kill_while_both_measure(process: subprocess.Popen[bytes]) -> None:
@@ -195,7 +196,7 @@ def test_two_machines_that_share_only_redis_and_an_object_store_do_the_same(
         wait_until(lambda: not any("/partials/" in name for name in bucket.names()), what="the partials to go")
     require_every_shard_done_once_and_one_lost(survey)
     page = open_survey(survey)
-    assert page.metric("induction_repeated").shape == (model.n_layers, model.n_heads)
+    assert page.metric(HEAD_METRICS[0]).shape == (model.n_layers, model.n_heads)
     assert page.pattern(0, Component(1, head=2)).shape == (101, 101)
     assert not (site / "surveys").exists(), "the site reads by ranges"
     found = open_artifact(survey_path(site, spec.hash))

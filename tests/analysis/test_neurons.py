@@ -1,0 +1,306 @@
+"""Statistics of neurons and layers: against loops over activations that plain hooks read, shard by shard."""
+
+from __future__ import annotations
+
+import functools
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from transformers import PreTrainedModel
+
+from analysis.datasets.table import prepare_dataset, read_rows
+from analysis.models import load_model, model_path
+from analysis.schema import SurveySpec
+from analysis.statistics.neuron_examples import N_IN_INTERVAL, N_STRONGEST, WINDOW
+from analysis.statistics.neurons import central_moments
+from analysis.store import Artifact, open_artifact, survey_path
+from analysis.survey import calibration_path, measure_shard, merge_survey
+from tests.oracles import hidden_states
+
+# Where the activations of a layer's neurons are read, and the input of their gates.
+MODULES = {
+    "tiny-gpt2": ("transformer.h.{}.mlp.c_proj", None, "transformer.h.{}", "transformer.ln_f"),
+    "tiny-llama": ("model.layers.{}.mlp.down_proj", "model.layers.{}.mlp.gate_proj", "model.layers.{}", "model.norm"),
+    "tiny-neox": ("gpt_neox.layers.{}.mlp.dense_4h_to_h", None, "gpt_neox.layers.{}", "gpt_neox.final_layer_norm"),
+}
+ROWS = 70
+SIZES = {"rows": ROWS, "pattern_rows": 0, "in_depth": True, "lens_rows": 9, "shard_rows": 24, "batch_rows": 5}
+
+
+def spec_of(store: Path, slug: str, **changes: int) -> SurveySpec:
+    model = open_artifact(model_path(store, slug))
+    hash_of = prepare_dataset(store, model, "sotu").meta["hash"]
+    return SurveySpec(slug, model.meta["hash"], "sotu", hash_of, **(SIZES | changes))
+
+
+def survey(store: Path, spec: SurveySpec, order: list[int]) -> Artifact:
+    for shard in order:
+        measure_shard(store, spec, shard, on_batch=lambda rows_done: None)
+    merge_survey(store, spec, on_partial=lambda rows_done: None)
+    return open_artifact(survey_path(store, spec.hash))
+
+
+class Slow:
+    """What plain forward passes say of a model on the rows of a survey."""
+
+    def __init__(self, store: Path, slug: str) -> None:
+        spec = spec_of(store, slug)
+        self.artifact = survey(store, spec, [2, 0, 1])
+        self.calibration = open_artifact(calibration_path(store, spec))
+        artifact = open_artifact(model_path(store, slug))
+        self.model: PreTrainedModel = load_model(store, slug, expected_hash=spec.model_hash, device="cpu")
+        rows = read_rows(store, artifact, "sotu", expected_hash=spec.dataset_hash)
+        self.rows = [rows[row].tolist() for row in range(ROWS)]
+        self.documents = rows.documents[:ROWS].tolist()
+        neurons, gate, block, norm = MODULES[slug]
+        self.n_layers = artifact.meta["sizes"]["n_layers"]
+        layers = range(self.n_layers)
+        modules = {f"a{layer}": self.model.get_submodule(neurons.format(layer)) for layer in layers}
+        modules |= {f"r{layer}": self.model.get_submodule(block.format(layer)) for layer in layers}
+        modules["final"] = self.model.get_submodule(norm)
+        self.states = [hidden_states(self.model, row, modules) for row in self.rows]
+        self.gates = gate and [
+            [self._gate(self.model.get_submodule(gate.format(layer)), row) for layer in layers] for row in self.rows
+        ]
+
+    def _gate(self, module: torch.nn.Module, row: list[int]) -> np.ndarray:
+        found = []
+        handle = module.register_forward_hook(lambda m, i, output: found.append(output[0].double().numpy()))
+        with torch.no_grad():
+            self.model(torch.tensor([row]))
+        handle.remove()
+        return found[0]
+
+    def activations(self, layer: int) -> list[np.ndarray]:
+        """[pos, neuron] of every row."""
+        return [states[f"a{layer}"] for states in self.states]
+
+
+@pytest.fixture(scope="module", params=sorted(MODULES))
+def slow(request: pytest.FixtureRequest, store: Path, tmp_path_factory: pytest.TempPathFactory) -> Slow:
+    own = tmp_path_factory.mktemp("neurons") / "store"
+    (own / "models").mkdir(parents=True)
+    shutil.copytree(model_path(store, request.param), model_path(own, request.param))
+    return Slow(own, request.param)
+
+
+def by_document(slow: Slow, sums: list[float], counts: list[int]) -> tuple[float, float]:
+    """A mean over documents and its standard error, by hand."""
+    totals: dict[int, list[float]] = {}
+    for document, s, c in zip(slow.documents, sums, counts, strict=True):
+        total = totals.setdefault(document, [0.0, 0])
+        total[0] += s
+        total[1] += c
+    number = sum(c for _, c in totals.values())
+    mean = sum(s for s, _ in totals.values()) / number
+    squares = sum((s - mean * c) ** 2 for s, c in totals.values())
+    n = len(totals)
+    return mean, (n / (n - 1) * squares) ** 0.5 / number
+
+
+def test_moments_of_neurons_are_those_of_the_plain_activations(slow: Slow) -> None:
+    read = functools.partial(slow.artifact.read, file="summary")
+    for layer in range(slow.n_layers):
+        rows = slow.activations(layer)
+        live = np.concatenate([row[1:] for row in rows])
+        sampled = [[p for p in range(1, len(row)) if (p + i) % 8 == 0] for i, row in enumerate(rows)]
+        sample = np.concatenate([row[positions] for row, positions in zip(rows, sampled, strict=True)])
+        np.testing.assert_allclose(read("neuron.mean", layer), live.mean(0), atol=1e-6)
+        np.testing.assert_allclose(read("neuron.maximum", layer), live.max(0), rtol=1e-5, atol=1e-7)
+        np.testing.assert_allclose(read("neuron.minimum", layer), live.min(0), rtol=1e-5, atol=1e-7)
+        np.testing.assert_allclose(read("neuron.standard_deviation", layer), sample.std(0, ddof=1), rtol=1e-4)
+        standard = (sample - sample.mean(0)) / sample.std(0)
+        np.testing.assert_allclose(read("neuron.skewness", layer), (standard**3).mean(0), rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(read("neuron.kurtosis", layer), (standard**4).mean(0), rtol=1e-3)
+        for neuron in (0, 3, 17):
+            sums, counts = [row[1:, neuron].sum() for row in rows], [len(row) - 1 for row in rows]
+            mean, error = by_document(slow, sums, counts)
+            assert read("neuron.mean", (layer, neuron)) == pytest.approx(mean, abs=1e-6)
+            assert read("neuron.mean.error", (layer, neuron)) == pytest.approx(error, rel=1e-4)
+            gates = [row[layer] for row in slow.gates] if slow.gates else rows
+            active = [(gate[positions, neuron] > 0).sum() for gate, positions in zip(gates, sampled, strict=True)]
+            share, error = by_document(slow, active, [len(positions) for positions in sampled])
+            assert read("neuron.share_active", (layer, neuron)) == pytest.approx(share, abs=1e-6)
+            assert read("neuron.share_active.error", (layer, neuron)) == pytest.approx(error, rel=1e-4)
+
+
+def test_histograms_count_the_sampled_activations_between_the_ends_that_calibration_fixed(slow: Slow) -> None:
+    for layer in range(slow.n_layers):
+        rows = slow.activations(layer)
+        sample = np.concatenate(
+            [row[[p for p in range(1, len(row)) if (p + i) % 8 == 0]] for i, row in enumerate(rows)]
+        )
+        first = np.concatenate([row[1:] for row in rows[:16]])
+        ends = slow.artifact.read("neuron.range", file=f"layer-{layer}")
+        margin = (first.max(0) - first.min(0)) / 10
+        np.testing.assert_allclose(ends[:, 0], first.min(0) - margin, rtol=1e-3, atol=1e-6)
+        np.testing.assert_allclose(ends[:, 1], first.max(0) + margin, rtol=1e-3, atol=1e-6)
+        found = slow.artifact.read("neuron.histogram", file=f"layer-{layer}")
+        assert (found.sum(1) == len(sample)).all()
+        for neuron in (0, 5, 11):
+            low, high = ends[neuron].astype(np.float64)
+            clipped = np.clip(sample[:, neuron], low, np.nextafter(high, low))
+            expected, _ = np.histogram(clipped, bins=64, range=(low, high))
+            # a value on the edge of a bin may be rounded into either
+            assert np.abs(np.cumsum(expected) - np.cumsum(found[neuron])).max() <= 1
+
+
+def test_means_by_token_are_those_of_tokens_seen_ten_times(slow: Slow) -> None:
+    tokens = np.concatenate([row[1:] for row in slow.rows])
+    counts = np.bincount(tokens)
+    often = np.flatnonzero(counts >= 10)
+    assert slow.artifact.read("frequent", file="rows").tolist() == often.tolist()
+    assert slow.artifact.read("frequent_counts", file="rows").tolist() == counts[often].tolist()
+    live = np.concatenate([row[1:] for row in slow.activations(1)])
+    means = np.stack([live[tokens == token].mean(0) for token in often])  # [token, neuron]
+    found, values = (slow.artifact.read(f"neuron.{name}", file="layer-1") for name in ("tokens", "token_means"))
+    for neuron in range(live.shape[1]):
+        ordered = np.sort(means[:, neuron])
+        np.testing.assert_allclose(values[neuron, :10], ordered[::-1][:10], atol=1e-6)
+        np.testing.assert_allclose(values[neuron, 10:], ordered[:10], atol=1e-6)
+        own = [means[often.tolist().index(token), neuron] for token in found[neuron]]
+        np.testing.assert_allclose(values[neuron], own, atol=1e-6)
+
+
+def slow_strongest(slow: Slow, scores: np.ndarray) -> list[int]:
+    """The rows with the highest scores, one a document."""
+    rows, seen = [], set()
+    for row in sorted(range(ROWS), key=lambda row: (-scores[row], row)):
+        if slow.documents[row] not in seen:
+            seen.add(slow.documents[row])
+            rows.append(row)
+    return rows[:N_STRONGEST]
+
+
+def test_examples_are_the_strongest_rows_one_a_document_with_their_windows(slow: Slow) -> None:
+    for layer in range(slow.n_layers):
+        rows = slow.activations(layer)
+        found = {
+            name: slow.artifact.read(f"neuron.example_{name}", file=f"layer-{layer}")
+            for name in ("row", "score", "position", "start", "scale", "window")
+        }
+        for neuron in range(0, rows[0].shape[1], 3):
+            for sign, offset in ((1, 0), (-1, N_STRONGEST)):
+                scores = np.array([(sign * row[1:, neuron]).max() for row in rows])
+                expected = slow_strongest(slow, scores)
+                own = slice(offset, offset + len(expected))
+                np.testing.assert_allclose(sign * found["score"][neuron, own], scores[expected], rtol=1e-4, atol=1e-7)
+                assert (found["row"][neuron, own] >= 0).all()
+                assert (found["row"][neuron, own.stop : offset + N_STRONGEST] == -1).all()
+                for slot in range(own.start, own.stop):
+                    row = rows[found["row"][neuron, slot]][:, neuron]
+                    start, position = found["start"][neuron, slot], found["position"][neuron, slot]
+                    assert row[position] == pytest.approx(found["score"][neuron, slot], rel=1e-4, abs=1e-7)
+                    assert start <= position < start + WINDOW <= len(row)
+                    steps = found["window"][neuron, slot] / 127 * found["scale"][neuron, slot]
+                    np.testing.assert_allclose(
+                        steps, row[start : start + WINDOW], atol=found["scale"][neuron, slot] / 200
+                    )
+
+
+def test_each_interval_has_its_first_rows_one_a_document(slow: Slow) -> None:
+    for layer in range(slow.n_layers):
+        rows = slow.activations(layer)
+        maxima = np.stack([row[1:].max(0) for row in rows])
+        edges = slow.calibration.read("edges", layer)
+        np.testing.assert_allclose(
+            edges, np.quantile(maxima[:16], (0.2, 0.4, 0.6, 0.8), axis=0).T, rtol=1e-4, atol=1e-7
+        )
+        found = slow.artifact.read("neuron.example_row", file=f"layer-{layer}")[:, 2 * N_STRONGEST :]
+        for neuron in range(maxima.shape[1]):
+            intervals = (maxima[:, neuron, None] > edges[neuron]).sum(1)
+            if np.abs(maxima[:, neuron, None] - edges[neuron]).min() < 1e-6:
+                continue  # too near to an edge to tell by another way of computing
+            for interval in range(5):
+                seen: dict[int, int] = {}
+                for row in np.flatnonzero(intervals == interval):
+                    seen.setdefault(slow.documents[row], int(row))
+                expected = list(seen.values())[:N_IN_INTERVAL]
+                slots = found[neuron, interval * N_IN_INTERVAL : (interval + 1) * N_IN_INTERVAL]
+                assert slots.tolist() == expected + [-1] * (N_IN_INTERVAL - len(expected))
+
+
+def test_layers_are_as_plain_residual_streams_say(slow: Slow) -> None:
+    read = functools.partial(slow.artifact.read, file="summary")
+    for layer in range(slow.n_layers):
+        after = [states[f"r{layer + 1}" if layer + 1 < slow.n_layers else "final"] for states in slow.states]
+        lengths = [np.linalg.norm(row, axis=1) for row in after]
+        mean, error = by_document(slow, [row[1:].sum() for row in lengths], [len(row) - 1 for row in lengths])
+        assert read("layer.residual_norm", layer) == pytest.approx(mean, rel=1e-4)
+        assert read("layer.residual_norm.error", layer) == pytest.approx(error, rel=1e-3)
+        first = np.mean([row[0] for row in lengths])
+        assert read("layer.residual_norm_first", layer) == pytest.approx(first, rel=1e-4)
+
+
+def test_what_attention_and_mlp_write_adds_up_to_what_the_layer_changes(slow: Slow) -> None:
+    read = functools.partial(slow.artifact.read, file="summary")
+    attention, mlp = read("layer.attention_written"), read("layer.mlp_written")
+    for layer in range(slow.n_layers):
+        changes = []
+        for states in slow.states:
+            after = states[f"r{layer + 1}" if layer + 1 < slow.n_layers else "final"]
+            change = np.linalg.norm(after - states[f"r{layer}"], axis=1) / np.linalg.norm(after, axis=1)
+            changes.extend(change[1:])
+        # the triangle holds for every position, and so for the means
+        assert np.mean(changes) <= attention[layer] + mlp[layer] + 1e-6
+        assert np.mean(changes) >= abs(attention[layer] - mlp[layer]) - 1e-6
+
+
+def test_the_logit_lens_is_the_models_own_head_on_each_layers_output(slow: Slow) -> None:
+    read = functools.partial(slow.artifact.read, file="summary")
+    head = slow.model.get_output_embeddings()
+    norm = slow.model.get_submodule(MODULES[slow.artifact.meta["spec"]["model"]][3])
+    for layer in range(slow.n_layers):
+        agree, divergence = [], []
+        for row, states in list(zip(slow.rows, slow.states, strict=True))[: SIZES["lens_rows"]]:
+            with torch.no_grad():
+                final = slow.model(torch.tensor([row])).logits[0].double().log_softmax(-1)
+                after = states[f"r{layer + 1}" if layer + 1 < slow.n_layers else "final"]
+                lens = head(norm(torch.from_numpy(after).float())).double().log_softmax(-1)
+            for position in (31, 63, 95, 127):
+                agree.append(bool(final[position].argmax() == lens[position].argmax()))
+                divergence.append(float((final[position].exp() * (final[position] - lens[position])).sum()))
+        assert read("layer.lens_agreement", layer) == pytest.approx(np.mean(agree), abs=1e-6)
+        assert read("layer.lens_divergence", layer) == pytest.approx(np.mean(divergence), abs=1e-5)
+    assert read("layer.lens_agreement", slow.n_layers - 1) == 1
+    assert slow.artifact.meta["queries"]["lens_agreement"] == 4 * SIZES["lens_rows"]
+
+
+def test_any_order_of_shards_and_any_worker_gives_equal_bytes(slow: Slow, tmp_path: Path) -> None:
+    store, spec = slow.artifact.path.parent.parent, SurveySpec.from_json(slow.artifact.meta["spec"])
+    for order in ([0, 1, 2], [1, 2, 0]):
+        other = tmp_path / str(order[0])
+        for folder in ("models", "datasets"):
+            shutil.copytree(store / folder, other / folder)
+        again = survey(other, spec, order)
+        assert {n: f["sha256"] for n, f in again.files.items()} == {
+            n: f["sha256"] for n, f in slow.artifact.files.items()
+        }
+
+
+def test_another_sharding_finds_the_same(slow: Slow, tmp_path: Path) -> None:
+    store = slow.artifact.path.parent.parent
+    for folder in ("models", "datasets"):
+        shutil.copytree(store / folder, tmp_path / folder)
+    slug = slow.artifact.meta["spec"]["model"]
+    other = survey(tmp_path, spec_of(tmp_path, slug, shard_rows=11, batch_rows=5), list(range(7)))
+    for name in slow.artifact.names(file="summary"):
+        found, expected = (artifact.read(name, file="summary") for artifact in (other, slow.artifact))
+        loose = 1e-4 if "skewness" in name or "kurtosis" in name else 1e-6
+        np.testing.assert_allclose(found, expected, rtol=loose, atol=loose, err_msg=name)
+    for name in ("neuron.histogram", "head.histogram", "head.key_tokens", "neuron.tokens"):
+        same = other.read(name, file="layer-1") == slow.artifact.read(name, file="layer-1")
+        assert same.mean() > 0.999, name
+    rows = other.read("neuron.example_row", file="layer-1") == slow.artifact.read("neuron.example_row", file="layer-1")
+    assert rows.mean() > 0.999  # rows whose scores differ by less than rounding may change places
+
+
+def test_moments_of_a_neuron_that_never_varies_are_absent() -> None:
+    powers = np.array([[4.0], [8.0], [16.0], [32.0], [64.0]])  # four times the activation 2
+    deviation, skewness, kurtosis = central_moments(powers)
+    assert deviation[0] == 0
+    assert np.isnan(skewness[0])
+    assert np.isnan(kurtosis[0])
