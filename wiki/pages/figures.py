@@ -5,6 +5,9 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
+from django.urls import reverse
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
 
 from analysis.metrics import HEAD_METRICS, Metric
 from analysis.schema import Component
@@ -107,16 +110,28 @@ def _card(measured: MeasuredMetric, value: HeadValue) -> Card:
     )
 
 
-def layer_table(
-    measurements: Measurements, model: LanguageModel, layer: int
-) -> list[tuple[Component, list[tuple[Metric, str, HeadValue | None]]]]:
-    """Each head of a layer with its six metrics: the figure and its place, or nothing where it is absent."""
+def head_rows_html(measurements: Measurements, model: LanguageModel, layer: int) -> SafeString:
+    """Rows of a table: each head of a layer with every metric, the figure and its place, or that there is none."""
+    nothing = format_html('<td><span class="soft">no figure</span></td>')
     rows = []
     for component in model.heads(layer):
-        values, _ = measurements.of_head(component)
-        cells = []
-        for metric in HEAD_METRICS:
-            value = values.get(metric.key)
-            cells.append((metric, metric_value(metric, value.value) if value else "", value))
-        rows.append((component, cells))
-    return rows
+        cells = [
+            nothing
+            if value is None
+            else format_html(
+                '<td><span class="mono">{}</span> <span class="soft">{} of {}</span></td>',
+                metric_value(value.metric, value.value),
+                value.rank,
+                value.of,
+            )
+            for metric in HEAD_METRICS
+            for value in [_value_of(measurements, metric, component)]
+        ]
+        url = reverse("head", args=[model.slug, component])
+        rows.append((url, component, format_html_join("", "{}", ((cell,) for cell in cells))))
+    return format_html_join("", '<tr><th scope="row"><a href="{}">{}</a></th>{}</tr>', rows)
+
+
+def _value_of(measurements: Measurements, metric: Metric, component: Component) -> HeadValue | None:
+    measured = measurements.metrics.get(metric.key)
+    return measured.of_head(component) if measured else None

@@ -1,0 +1,243 @@
+"""Texts on which a neuron's activation is extreme or in between, token by token."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+from urllib.parse import urlencode
+
+import numpy as np
+from django.urls import reverse
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+from analysis.schema import Component
+from analysis.windows import N_IN_INTERVAL, N_INTERVALS, N_STRONGEST, first_in_window
+from wiki.components.models import LanguageModel
+from wiki.experiments.results import SurveyResult, Vocabulary
+
+from .attention import visible
+from .errors import NotFound
+from .levels import level_class, signed_levels
+from .numbers import short
+
+
+@dataclasses.dataclass(frozen=True)
+class Group:
+    """Some of a neuron's examples: what the URL calls them, a name, and where they are among all."""
+
+    key: str
+    label: str
+    meaning: str
+    slots: slice
+
+
+def _interval(number: int) -> Group:
+    low, high = (100 * edge // N_INTERVALS for edge in (number - 1, number))
+    start = 2 * N_STRONGEST + (number - 1) * N_IN_INTERVAL
+    return Group(
+        str(number),
+        f"{low}–{high} %",
+        f"The first texts whose maximum is between those of {low} % and {high} % of the texts that the survey began "
+        "with, one a document.",
+        slice(start, start + N_IN_INTERVAL),
+    )
+
+
+GROUPS: tuple[Group, ...] = (
+    Group(
+        "top",
+        "most positive",
+        "The texts with the highest activations, one a document.",
+        slice(0, N_STRONGEST),
+    ),
+    Group(
+        "bottom",
+        "most negative",
+        "The texts with the lowest activations, one a document.",
+        slice(N_STRONGEST, 2 * N_STRONGEST),
+    ),
+    *(_interval(number) for number in range(N_INTERVALS, 0, -1)),
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Example:
+    """A window of a text with the neuron's activation on each token."""
+
+    row: int  # of the dataset
+    title: str
+    score: float  # the extreme activation
+    position: int  # of the extreme in the row
+    first: int  # position of the window's first token
+    texts: tuple[str, ...]
+    activations: np.ndarray  # float32, of each token; to a 127th of the largest, apart from the extreme
+    largest: float  # magnitude with the darkest shade
+    row_url: str
+    own_text_url: str
+
+    @property
+    def figure(self) -> str:
+        return short(self.score)
+
+    @property
+    def token(self) -> str:
+        return self.texts[self.position - self.first]
+
+    @property
+    def html(self) -> SafeString:
+        """The tokens as buttons that say their value under pointer or focus, the extreme one the first tab stop."""
+        levels = signed_levels(self.activations, largest=self.largest).tolist()
+        here = self.position - self.first
+        return format_html_join(
+            "",
+            '<button type="button" class="t {}{}" title="{}"{}>{}</button>',
+            (
+                (
+                    level_class(level),
+                    " extreme" if i == here else "",
+                    f"{short(value)} at position {self.first + i}",
+                    "" if i == here else format_html(' tabindex="-1"'),
+                    visible(text),
+                )
+                for i, (text, value, level) in enumerate(
+                    zip(self.texts, self.activations.tolist(), levels, strict=True)
+                )
+            ),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "row": self.row,
+            "title": self.title,
+            "activation": self.score,
+            "position": self.position,
+            "first": self.first,
+            "tokens": list(self.texts),
+            "activations": [round(value, 6) for value in self.activations.tolist()],
+            "full_text": self.row_url,
+        }
+
+
+def find_group(key: str) -> Group | None:
+    return next((group for group in GROUPS if group.key == key), None)
+
+
+def examples_of(
+    result: SurveyResult,
+    vocabulary: Vocabulary,
+    component: Component,
+    *,
+    model: LanguageModel,
+    group: Group,
+    largest: float,
+    query: str = "",
+) -> list[Example]:
+    """A group of a neuron's examples, best first. `query` goes on in their addresses."""
+    rows, positions, scores, scales, windows = (
+        result.of_component(f"example_{name}", component)[group.slots]
+        for name in ("row", "position", "score", "scale", "window")
+    )
+    slots = [slot for slot in range(len(rows)) if rows[slot] >= 0]
+    tokens = [result.row_tokens(int(rows[slot])) for slot in slots]
+    firsts = [first_in_window(int(positions[s]), length=len(t)) for s, t in zip(slots, tokens, strict=True)]
+    cut = [row[first : first + windows.shape[1]] for row, first in zip(tokens, firsts, strict=True)]
+    texts = vocabulary.texts(np.concatenate(cut) if cut else [])
+    examples, start = [], 0
+    for slot, first, window in zip(slots, firsts, cut, strict=True):
+        words = tuple(texts[start : start + len(window)])
+        start += len(window)
+        activations = windows[slot, : len(window)] * (scales[slot] / 127)
+        activations[int(positions[slot]) - first] = scores[slot]
+        row = int(rows[slot])
+        examples.append(
+            Example(
+                row=row,
+                title=result.row_title(row),
+                score=float(scores[slot]),
+                position=int(positions[slot]),
+                first=first,
+                texts=words,
+                activations=activations,
+                largest=largest,
+                row_url=reverse("neuron-row", args=[model.slug, component, row]) + query,
+                own_text_url=f"{reverse('model', args=[model.slug])}text/?{urlencode({'text': _plain(words, first)})}",
+            )
+        )
+    return examples
+
+
+def _plain(texts: tuple[str, ...], first: int) -> str:
+    """The text of a window, without the token that begins every row."""
+    return "".join(texts[1:] if first == 0 else texts).strip()
+
+
+@dataclasses.dataclass(frozen=True)
+class FullText:
+    """A whole row of the survey, with the neuron's activation where an example has it."""
+
+    row: int
+    title: str
+    texts: list[str]
+    activations: np.ndarray  # float32; not a number where no example has it
+    extremes: set[int]
+    largest: float
+    own_text_url: str
+
+    @property
+    def html(self) -> SafeString:
+        known = np.isfinite(self.activations)
+        levels = signed_levels(np.nan_to_num(self.activations), largest=self.largest).tolist()
+        return format_html_join(
+            "",
+            '<span class="t {}{}"{}>{}</span>',
+            (
+                (
+                    level_class(levels[i]) if known[i] else "unknown",
+                    " extreme" if i in self.extremes else "",
+                    format_html(' title="{} at position {}"', short(float(self.activations[i])), i) if known[i] else "",
+                    visible(text),
+                )
+                for i, text in enumerate(self.texts)
+            ),
+        )
+
+
+def full_text_of(
+    result: SurveyResult,
+    vocabulary: Vocabulary,
+    component: Component,
+    *,
+    model: LanguageModel,
+    row: int,
+    largest: float,
+) -> FullText:
+    """The row of one of a neuron's examples; 404 with a sentence where it is of none."""
+    rows, positions, scores, scales = (
+        result.of_component(f"example_{name}", component) for name in ("row", "position", "score", "scale")
+    )
+    slots = np.flatnonzero(rows == row)
+    if row < 0 or not slots.size:
+        raise NotFound(
+            f"Looking for row {row} among the examples of {component}: expected one of "
+            f"{', '.join(map(str, sorted(set(rows[rows >= 0].tolist()))[:5]))}, …",
+            slug=model.slug,
+        )
+    tokens = result.row_tokens(row)
+    windows = result.of_component("example_window", component)
+    activations = np.full(len(tokens), np.nan, np.float32)
+    for slot in slots.tolist():
+        first = first_in_window(int(positions[slot]), length=len(tokens))
+        window = windows[slot, : len(tokens) - first] * (scales[slot] / 127)
+        activations[first : first + len(window)] = window
+        activations[positions[slot]] = scores[slot]
+    texts = vocabulary.texts(tokens)
+    return FullText(
+        row=row,
+        title=result.row_title(row),
+        texts=texts,
+        activations=activations,
+        extremes={int(positions[slot]) for slot in slots.tolist()},
+        largest=largest,
+        own_text_url=f"{reverse('model', args=[model.slug])}text/?{urlencode({'text': _plain(tuple(texts), 0)})}",
+    )

@@ -1,0 +1,115 @@
+"""What was measured of one neuron, among the neurons of its layer and of its model."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from analysis.metrics import NEURON_METRICS, Metric
+from analysis.schema import Component
+from wiki.experiments.results import StoreError, SurveyResult
+
+from .measurements import Measurements
+from .numbers import metric_value, percent
+from .ranks import ordinal
+
+
+@dataclasses.dataclass(frozen=True)
+class NeuronValue:
+    """One metric of one neuron; ranks count from the highest."""
+
+    metric: Metric
+    value: float
+    error: float | None  # standard error over documents; None for what is no mean
+    rank: int  # among all neurons of the model
+    of: int
+    rank_in_layer: int
+    of_layer: int
+    dataset: str
+    positions: int
+
+    @property
+    def figure(self) -> str:
+        return percent(self.value) if self.metric.key == "share_active" else metric_value(self.metric, self.value)
+
+    @property
+    def error_figure(self) -> str:
+        """Empty for what is no mean."""
+        if self.error is None:
+            return ""
+        return percent(self.error) if self.metric.key == "share_active" else error_figure(self.error)
+
+    @property
+    def place(self) -> str:
+        """The nearer end: “3rd highest”, “lowest”."""
+        low = self.of - self.rank + 1
+        end, place = ("highest", self.rank) if self.rank <= low else ("lowest", low)
+        return end if place == 1 else f"{ordinal(place)} {end}"
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "value": self.value,
+            "error": self.error,
+            "rank": self.rank,
+            "of": self.of,
+            "rank_in_layer": self.rank_in_layer,
+            "of_layer": self.of_layer,
+            "dataset": self.dataset,
+            "positions": self.positions,
+            "label": self.metric.label,
+            "unit": self.metric.unit,
+        }
+
+
+def error_figure(error: float) -> str:
+    """A standard error in as many decimals as say anything: `.0004`, `.02`, `1.3`."""
+    if error == 0 or not np.isfinite(error):
+        return "0" if error == 0 else "unknown"
+    decimals = max(0, 1 - int(np.floor(np.log10(error)))) if error < 1 else 1
+    return f"{error:.{min(decimals, 6)}f}".removeprefix("0")
+
+
+def values_of(measurements: Measurements, component: Component) -> tuple[list[NeuronValue], dict[str, str]]:
+    """A neuron's values in the table's order and, by key, why others are absent."""
+    result = measurements.natural
+    if result is None:
+        return [], {metric.key: measurements.why_not_natural for metric in NEURON_METRICS}
+    values, absent = [], {}
+    measured = set(result.metrics)
+    for metric in NEURON_METRICS:
+        if metric not in measured:
+            absent[metric.key] = f"not measured: the survey of {result.spec.dataset} did not ask for neurons."
+            continue
+        try:
+            value = _value(result, metric, component)
+        except StoreError as error:
+            absent[metric.key] = f"not readable: {error}"
+            continue
+        if value:
+            values.append(value)
+        else:
+            absent[metric.key] = f"could not be computed for {component}: its activation never varied."
+    return values, absent
+
+
+def _value(result: SurveyResult, metric: Metric, component: Component) -> NeuronValue | None:
+    """`None` where the value is not a number. Ranks are counted over the summary array [layer, neuron]."""
+    everyone = result.metric(metric)
+    layer = everyone[component.layer]
+    value = everyone[component.layer, component.neuron]
+    if not np.isfinite(value):
+        return None
+    error = result.error(metric, (component.layer, component.neuron))
+    return NeuronValue(
+        metric=metric,
+        value=float(value),
+        error=float(error) if error is not None and np.isfinite(error) else None,
+        rank=1 + int(np.count_nonzero(everyone > value)),
+        of=int(np.count_nonzero(np.isfinite(everyone))),
+        rank_in_layer=1 + int(np.count_nonzero(layer > value)),
+        of_layer=int(np.count_nonzero(np.isfinite(layer))),
+        dataset=result.spec.dataset,
+        positions=result.queries[metric.key],
+    )
