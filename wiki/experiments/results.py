@@ -185,14 +185,25 @@ class SurveyResult(KeptTexts):
 
     def row_tokens(self, row: int) -> np.ndarray:
         """The tokens of a row of a survey in depth: int32."""
-        start, stop = self.read("starts", slice(row, row + 2), file="rows")
-        return self.read("tokens", slice(int(start), int(stop)), file="rows")
+        return self.rows_of([row])[0][0]
 
     def row_title(self, row: int) -> str:
         """Where a row of a survey in depth comes from: its document and its tokens in it, BOS apart."""
-        document, offset = (int(self.read(name, row, file="rows")) for name in ("documents", "offsets"))
-        start, stop = self.read("starts", slice(row, row + 2), file="rows")
-        return f"{self.artifact.meta['titles'][document]}, tokens {offset}–{offset + int(stop - start) - 2}"
+        return self.rows_of([row])[0][1]
+
+    def rows_of(self, rows: Iterable[int]) -> list[tuple[np.ndarray, str]]:
+        """Tokens and title of some rows of a survey in depth, as `row_tokens` and `row_title` give them."""
+        starts, documents, offsets = (
+            self.read(name, file="rows").tolist() for name in ("starts", "documents", "offsets")
+        )
+        titles = self.artifact.meta["titles"]
+        return [
+            (
+                self.read("tokens", slice(starts[row], starts[row + 1]), file="rows"),
+                f"{titles[documents[row]]}, tokens {offsets[row]}–{offsets[row] + starts[row + 1] - starts[row] - 2}",
+            )
+            for row in rows
+        ]
 
     @property
     def queries(self) -> dict[str, int]:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
-from django.urls import reverse
-from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from analysis.metrics import HEAD_METRICS, Metric
@@ -14,6 +12,7 @@ from analysis.schema import Component
 from wiki.components.models import LanguageModel
 
 from .levels import linear_levels
+from .markup import join_markup
 from .measurements import HeadValue, MeasuredMetric, Measurements
 from .numbers import metric_value, with_unit
 from .strip import Strip, strip_of
@@ -110,26 +109,31 @@ def _card(measured: MeasuredMetric, value: HeadValue) -> Card:
     )
 
 
+def head_columns_html(model: LanguageModel) -> SafeString:
+    """Headings of a table of heads, each a link to the model's map by that metric."""
+    page = model.get_absolute_url()
+    return join_markup(
+        '<th scope="col"><a href="{}?metric={}">{}</a>{}</th>',
+        ((page, metric.key, metric.label, f", {metric.unit}" if metric.unit else "") for metric in HEAD_METRICS),
+    )
+
+
 def head_rows_html(measurements: Measurements, model: LanguageModel, layer: int) -> SafeString:
     """Rows of a table: each head of a layer with every metric, the figure and its place, or that there is none."""
-    nothing = format_html('<td><span class="soft">no figure</span></td>')
-    rows = []
+    rows, page = [], model.get_absolute_url()
     for component in model.heads(layer):
-        cells = [
-            nothing
-            if value is None
-            else format_html(
-                '<td><span class="mono">{}</span> <span class="soft">{} of {}</span></td>',
-                metric_value(value.metric, value.value),
-                value.rank,
-                value.of,
-            )
-            for metric in HEAD_METRICS
-            for value in [_value_of(measurements, metric, component)]
-        ]
-        url = reverse("head", args=[model.slug, component])
-        rows.append((url, component, format_html_join("", "{}", ((cell,) for cell in cells))))
-    return format_html_join("", '<tr><th scope="row"><a href="{}">{}</a></th>{}</tr>', rows)
+        values = [_value_of(measurements, metric, component) for metric in HEAD_METRICS]
+        cells = join_markup(
+            '<td><span class="{}">{}</span> <span class="soft">{}</span></td>',
+            (
+                ("mono", metric_value(value.metric, value.value), f"{value.rank} of {value.of}")
+                if value
+                else ("soft", "no figure", "")
+                for value in values
+            ),
+        )
+        rows.append((f"{page}{component}/", component, cells))
+    return join_markup('<tr><th scope="row"><a href="{}">{}</a></th>{}</tr>', rows)
 
 
 def _value_of(measurements: Measurements, metric: Metric, component: Component) -> HeadValue | None:

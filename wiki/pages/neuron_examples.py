@@ -8,7 +8,6 @@ from urllib.parse import urlencode
 
 import numpy as np
 from django.urls import reverse
-from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from analysis.schema import Component
@@ -19,6 +18,7 @@ from wiki.experiments.results import SurveyResult, Vocabulary
 from .attention import visible
 from .errors import NotFound
 from .levels import level_class, signed_levels
+from .markup import join_markup
 from .numbers import short
 
 
@@ -88,21 +88,19 @@ class Example:
     def html(self) -> SafeString:
         """The tokens as buttons that say their value under pointer or focus, the extreme one the first tab stop."""
         levels = signed_levels(self.activations, largest=self.largest).tolist()
-        here = self.position - self.first
-        return format_html_join(
-            "",
-            '<button type="button" class="t {}{}" title="{}"{}>{}</button>',
+        places = range(self.first, self.first + len(self.texts))
+        return join_markup(
+            '<button type="button" class="t {}{}" title="{} at position {}" tabindex="{}">{}</button>',
             (
                 (
                     level_class(level),
-                    " extreme" if i == here else "",
-                    f"{short(value)} at position {self.first + i}",
-                    "" if i == here else format_html(' tabindex="-1"'),
+                    " extreme" if place == self.position else "",
+                    short(value),
+                    place,
+                    0 if place == self.position else -1,
                     visible(text),
                 )
-                for i, (text, value, level) in enumerate(
-                    zip(self.texts, self.activations.tolist(), levels, strict=True)
-                )
+                for place, text, value, level in zip(places, self.texts, self.activations.tolist(), levels, strict=True)
             ),
         )
 
@@ -117,6 +115,38 @@ class Example:
             "activations": [round(value, 6) for value in self.activations.tolist()],
             "full_text": self.row_url,
         }
+
+
+# An item of the list of examples; the tokens say their values in the line of class `said`.
+_ITEM = """
+<li>
+  <p class="about">
+    <span class="mono">{figure}</span> on “<span class="mono">{token}</span>” <span class="soft">{title}</span>
+  </p>
+  <colored-tokens class="text">{tokens}</colored-tokens>
+  <p class="about">
+    <span class="said mono" role="status"></span>
+    <a href="{row}" hx-get="{row}" hx-target="closest li" hx-swap="beforeend" hx-trigger="click once">full text</a>
+    <a href="{own}">run as own text</a>
+  </p>
+</li>"""
+
+
+def examples_html(examples: list[Example]) -> SafeString:
+    return join_markup(
+        _ITEM,
+        (
+            {
+                "figure": example.figure,
+                "token": visible(example.token),
+                "title": example.title,
+                "tokens": example.html,
+                "row": example.row_url,
+                "own": example.own_text_url,
+            }
+            for example in examples
+        ),
+    )
 
 
 def find_group(key: str) -> Group | None:
@@ -139,12 +169,15 @@ def examples_of(
         for name in ("row", "position", "score", "scale", "window")
     )
     slots = [slot for slot in range(len(rows)) if rows[slot] >= 0]
-    tokens = [result.row_tokens(int(rows[slot])) for slot in slots]
+    found = result.rows_of(int(rows[slot]) for slot in slots)
+    tokens, titles = [tokens for tokens, _ in found], [title for _, title in found]
     firsts = [first_in_window(int(positions[s]), length=len(t)) for s, t in zip(slots, tokens, strict=True)]
     cut = [row[first : first + windows.shape[1]] for row, first in zip(tokens, firsts, strict=True)]
     texts = vocabulary.texts(np.concatenate(cut) if cut else [])
     examples, start = [], 0
-    for slot, first, window in zip(slots, firsts, cut, strict=True):
+    before_row = reverse("neuron-row", args=[model.slug, component, 0]).removesuffix("0/")
+    own_text = f"{reverse('model', args=[model.slug])}text/"
+    for slot, first, window, title in zip(slots, firsts, cut, titles, strict=True):
         words = tuple(texts[start : start + len(window)])
         start += len(window)
         activations = windows[slot, : len(window)] * (scales[slot] / 127)
@@ -153,15 +186,15 @@ def examples_of(
         examples.append(
             Example(
                 row=row,
-                title=result.row_title(row),
+                title=title,
                 score=float(scores[slot]),
                 position=int(positions[slot]),
                 first=first,
                 texts=words,
                 activations=activations,
                 largest=largest,
-                row_url=reverse("neuron-row", args=[model.slug, component, row]) + query,
-                own_text_url=f"{reverse('model', args=[model.slug])}text/?{urlencode({'text': _plain(words, first)})}",
+                row_url=f"{before_row}{row}/{query}",
+                own_text_url=f"{own_text}?{urlencode({'text': _plain(words, first)})}",
             )
         )
     return examples
@@ -188,14 +221,13 @@ class FullText:
     def html(self) -> SafeString:
         known = np.isfinite(self.activations)
         levels = signed_levels(np.nan_to_num(self.activations), largest=self.largest).tolist()
-        return format_html_join(
-            "",
-            '<span class="t {}{}"{}>{}</span>',
+        return join_markup(
+            '<span class="t {}{}" title="{}">{}</span>',
             (
                 (
                     level_class(levels[i]) if known[i] else "unknown",
                     " extreme" if i in self.extremes else "",
-                    format_html(' title="{} at position {}"', short(float(self.activations[i])), i) if known[i] else "",
+                    f"{short(float(self.activations[i]))} at position {i}" if known[i] else f"position {i}",
                     visible(text),
                 )
                 for i, text in enumerate(self.texts)
@@ -223,7 +255,7 @@ def full_text_of(
             f"{', '.join(map(str, sorted(set(rows[rows >= 0].tolist()))[:5]))}, …",
             slug=model.slug,
         )
-    tokens = result.row_tokens(row)
+    ((tokens, title),) = result.rows_of([row])
     windows = result.of_component("example_window", component)
     activations = np.full(len(tokens), np.nan, np.float32)
     for slot in slots.tolist():
@@ -234,7 +266,7 @@ def full_text_of(
     texts = vocabulary.texts(tokens)
     return FullText(
         row=row,
-        title=result.row_title(row),
+        title=title,
         texts=texts,
         activations=activations,
         extremes={int(positions[slot]) for slot in slots.tolist()},

@@ -9,7 +9,6 @@ from urllib.parse import urlencode
 import numpy as np
 from django.http import QueryDict
 from django.urls import reverse
-from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from analysis.metrics import NEURON_METRICS, Metric
@@ -17,6 +16,7 @@ from analysis.schema import Component
 from wiki.components.models import LanguageModel
 from wiki.experiments.results import SurveyResult
 
+from .markup import join_markup
 from .neuron_values import error_figure
 from .numbers import metric_value, percent
 
@@ -144,21 +144,20 @@ class NeuronTable:
             url = self.query.url(sort=metric, ascending=ascending, page=1)
             sorted_as = ("ascending" if self.query.ascending else "descending") if here else ""
             arrow = {"ascending": " ↑", "descending": " ↓", "": ""}[sorted_as]
-            state = format_html(' aria-sort="{}"', sorted_as) if here else ""
-            columns.append((state, url, metric.label, arrow))
-        return format_html_join("", '<th scope="col"{}><a href="{}#neurons">{}{}</a></th>', columns)
+            columns.append((sorted_as or "none", url, metric.label, arrow))
+        return join_markup('<th scope="col" aria-sort="{}"><a href="{}#neurons">{}{}</a></th>', columns)
 
     @property
     def rows_html(self) -> SafeString:
-        start = reverse("neuron", args=[self.model.slug, Component(self.layer, neuron=0)]).removesuffix("0/")
-        return format_html_join(
-            "",
-            '<tr><th scope="row"><a href="{}{}/">L{}N{}</a></th>{}</tr>',
-            ((start, neuron, self.layer, neuron, self._cells(neuron)) for neuron in self.shown),
+        before = reverse("neuron", args=[self.model.slug, Component(self.layer, neuron=0)]).removesuffix("0/")
+        after = f"?{urlencode({'survey': self.query.survey})}" if self.query.survey else ""
+        return join_markup(
+            '<tr><th scope="row"><a href="{}{}/{}">L{}N{}</a></th>{}</tr>',
+            ((before, neuron, after, self.layer, neuron, self._cells(neuron)) for neuron in self.shown),
         )
 
     def _cells(self, neuron: int) -> SafeString:
-        return format_html_join("", '<td class="mono">{}</td>', ((text,) for text in self._figures(neuron)))
+        return join_markup('<td class="mono">{}</td>', ((text,) for text in self._figures(neuron)))
 
     def _figures(self, neuron: int) -> list[str]:
         figures = []

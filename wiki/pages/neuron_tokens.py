@@ -6,15 +6,14 @@ import dataclasses
 from typing import Any
 
 import numpy as np
-from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from analysis.schema import Component
 from wiki.components.models import LanguageModel
 from wiki.experiments.results import Result, SurveyResult, Vocabulary
 
-from .addresses import component_url
 from .attention import visible
+from .markup import join_markup
 from .numbers import short
 
 _DIRECT = "on the direct path from the embedding, without what positions and earlier layers add"
@@ -33,6 +32,8 @@ _LISTS = (
     ("up_negative_tokens", "up_negative_values", "lowest up input", f"up input {_DIRECT}"),
 )
 
+_TABLE = '<table class="list"><caption title="{}">{}</caption><tbody>{}</tbody></table>'
+
 
 @dataclasses.dataclass(frozen=True)
 class TokenList:
@@ -47,16 +48,16 @@ class TokenList:
 
     @property
     def html(self) -> SafeString:
-        """Rows of a table: the token, its value and, where it is known, how often it is seen."""
-        counts = [format_html('<td class="soft">{}×</td>', f"{count:,}") for count in self.counts or []]
-        return format_html_join(
-            "",
-            '<tr><td class="mono token-text">{}</td><td class="mono">{}</td>{}</tr>',
-            (
-                (visible(text), short(value), counts[i] if counts else "")
-                for i, (text, value) in enumerate(zip(self.texts, self.values, strict=True))
-            ),
-        )
+        """A table: the token, its value and, where it is known, how often it is seen."""
+        cells = zip(map(visible, self.texts), map(short, self.values), strict=True)
+        if self.counts is None:
+            rows = join_markup('<tr><td class="mono token-text">{}</td><td class="mono">{}</td></tr>', cells)
+        else:
+            rows = join_markup(
+                '<tr><td class="mono token-text">{}</td><td class="mono">{}</td><td class="soft">{}×</td></tr>',
+                ((text, value, f"{count:,}") for (text, value), count in zip(cells, self.counts, strict=True)),
+            )
+        return join_markup(_TABLE, [(self.meaning, self.label, rows)])
 
     def to_json(self) -> dict[str, Any]:
         data: dict[str, Any] = {"tokens": self.texts, "values": self.values, "meaning": self.meaning}
@@ -73,11 +74,11 @@ class Neighbours:
 
     @property
     def html(self) -> SafeString:
-        return format_html_join(
-            "",
+        rows = join_markup(
             '<tr><td><a href="{}">{}</a></td><td class="mono">{}</td></tr>',
             ((url, component, short(cosine)) for component, url, cosine in self.neurons),
         )
+        return join_markup(_TABLE, [("cosine of the directions", f"{self.label}, cosine", rows)])
 
     def to_json(self) -> list[dict[str, Any]]:
         return [{"neuron": str(component), "cosine": cosine} for component, _, cosine in self.neurons]
@@ -118,15 +119,13 @@ def nearest_neurons(result: Result, component: Component, *, model: LanguageMode
     """The neurons that read, and that write, the most similar directions."""
     file = f"layer-{component.layer}"
     names = set(result.names(file=file))
-    found = []
+    found, page = [], model.get_absolute_url()
     for key, label in (("input", "reads alike"), ("output", "writes alike")):
         if f"neuron.nearest_{key}_neurons" not in names:
             continue
         numbers = result.read(f"neuron.nearest_{key}_neurons", component.neuron, file=file).tolist()
         cosines = result.read(f"neuron.nearest_{key}_cosines", component.neuron, file=file).tolist()
         neurons = [Component(number // model.d_mlp, neuron=number % model.d_mlp) for number in numbers if number >= 0]
-        rows = [
-            (neuron, component_url(model, neuron), cosine) for neuron, cosine in zip(neurons, cosines, strict=False)
-        ]
+        rows = [(neuron, f"{page}{neuron}/", cosine) for neuron, cosine in zip(neurons, cosines, strict=False)]
         found.append(Neighbours(key, label, rows))
     return found

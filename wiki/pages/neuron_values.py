@@ -43,10 +43,18 @@ class NeuronValue:
 
     @property
     def place(self) -> str:
-        """The nearer end: “3rd highest”, “lowest”."""
+        """The nearer end: “3rd highest of 46,080”."""
         low = self.of - self.rank + 1
         end, place = ("highest", self.rank) if self.rank <= low else ("lowest", low)
-        return end if place == 1 else f"{ordinal(place)} {end}"
+        return f"{end if place == 1 else f'{ordinal(place)} {end}'} of {self.of:,}"
+
+    @property
+    def sentence(self) -> str:
+        return (
+            f"{self.metric.definition} Rank {self.rank:,} of {self.of:,} neurons of the model and "
+            f"{self.rank_in_layer:,} of {self.of_layer:,} of the layer; rank 1 is the highest. "
+            f"{self.positions:,} positions of {self.dataset}."
+        )
 
     def to_json(self) -> dict[str, Any]:
         return {

@@ -45,7 +45,7 @@ def bytes_url(text: Text, layer: int) -> str:
 def thumbnails_of(text: Text, model: LanguageModel, layer: int) -> list[Thumbnail]:
     """Each head's strongest attention off the first token on a text."""
     patterns = text.result.layer_patterns(text.row.index, layer)
-    tokens, query = text.row.tokens, urlencode({"text": text.key})
+    tokens, page, query = text.row.tokens, model.get_absolute_url(), urlencode({"text": text.key})
     n = len(tokens)
     strongest = patterns[:, :, 1:].reshape(len(patterns), -1).argmax(1).tolist()
     found = []
@@ -54,7 +54,7 @@ def thumbnails_of(text: Text, model: LanguageModel, layer: int) -> list[Thumbnai
         found.append(
             Thumbnail(
                 component=head,
-                url=f"{reverse('head', args=[model.slug, head])}?{query}",
+                url=f"{page}{head}/?{query}",
                 weight=float(patterns[head.head, dest, src]) / 255,
                 query=dest,
                 key=src,

@@ -8,23 +8,31 @@ from urllib.parse import urlencode
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.safestring import SafeString
 from django.views.decorators.http import require_safe
 
-from analysis.metrics import HEAD_METRICS, NEURON_METRICS
+from analysis.metrics import HEAD_METRICS, NEURON_METRICS, Metric
 from analysis.schema import Component, DatasetKind
 from wiki.components.models import LanguageModel
 from wiki.experiments.results import StoreError
 
 from ..addresses import get_model, require_component
 from ..attention import Text, choose, texts_of
-from ..figures import head_rows_html
+from ..figures import head_columns_html, head_rows_html
 from ..footer import provenance_of
+from ..markup import join_markup
 from ..measurements import Measurements, measurements_of
 from ..neuron_scatter import scatter_of
 from ..neuron_table import NeuronTable, TableQuery, parse_query, table_of
 from ..residual import residual_of
 from ..responses import data_response
 from ..thumbnails import bytes_url, thumbnails_of
+
+# What the metrics are: the same on every page of a layer.
+DEFINITIONS = join_markup(
+    '<dt>{} <span class="soft">of a {}</span></dt><dd>{}</dd>',
+    ((metric.label, metric.component.value, metric.definition) for metric in HEAD_METRICS + NEURON_METRICS),
+)
 
 
 @require_safe
@@ -39,7 +47,8 @@ def layer_page(request: HttpRequest, slug: str, component: Component) -> HttpRes
         "jump_model": model.slug,
         "component": component,
         "measurements": measurements,
-        "metrics": HEAD_METRICS,
+        "head_columns": head_columns_html(model),
+        "definitions": DEFINITIONS,
         "head_rows": head_rows_html(measurements, model, layer),
         "absent": [
             (metric, measurements.absent[metric.key]) for metric in HEAD_METRICS if metric.key in measurements.absent
@@ -106,7 +115,9 @@ def _neurons_context(measurements: Measurements, model: LanguageModel, layer: in
     parts = {"x": query.x.key, "y": query.y.key} | ({"survey": query.survey} if query.survey else {})
     return {
         "table": table,
-        "neuron_metrics": NEURON_METRICS,
+        "options": {
+            name: _options_html(metric) for name, metric in (("x", query.x), ("y", query.y), ("where", query.where))
+        },
         "scatter": scatter_of(table.values, x=query.x, y=query.y),
         "points_url": reverse("layer-neurons", args=[survey, Component(layer)]),
         "x_index": NEURON_METRICS.index(query.x),
@@ -115,6 +126,15 @@ def _neurons_context(measurements: Measurements, model: LanguageModel, layer: in
         "neurons_svg": f"{figure}?{urlencode(parts)}",
         "neurons_csv": f"{figure.removesuffix('svg')}csv?{urlencode(parts)}",
     }
+
+
+def _options_html(chosen: Metric | None) -> SafeString:
+    """The metrics of neurons as options of a choice."""
+    selected = SafeString(" selected")
+    return join_markup(
+        '<option value="{}"{}>{}</option>',
+        ((metric.key, selected if metric == chosen else "", metric.label) for metric in NEURON_METRICS),
+    )
 
 
 @require_safe

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import secrets
-from typing import Any
 from urllib.parse import urlencode
 
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
@@ -22,9 +21,8 @@ from ..addresses import get_model, neighbours, require_component
 from ..attention import visible
 from ..errors import NotFound
 from ..footer import provenance_of
-from ..levels import N_LEVELS, level_class
 from ..measurements import Measurements, measurements_of
-from ..neuron_examples import GROUPS, Example, examples_of, find_group, full_text_of
+from ..neuron_examples import GROUPS, Example, examples_html, examples_of, find_group, full_text_of
 from ..neuron_histogram import Histogram, draw, histogram_of
 from ..neuron_tokens import Neighbours, TokenList, mean_tokens, nearest_neurons, weight_tokens
 from ..neuron_values import NeuronValue, values_of
@@ -161,7 +159,7 @@ def neuron_page(request: HttpRequest, slug: str, component: Component) -> HttpRe
         "groups": GROUPS,
         "group": group,
         "missing": "" if group.key == asked else asked,
-        "examples": examples,
+        "examples": examples_html(examples),
         "survey": request.GET.get("survey", ""),
         **_scale(reading),
         "provenance": provenance_of(measurements),
@@ -170,13 +168,9 @@ def neuron_page(request: HttpRequest, slug: str, component: Component) -> HttpRe
     return render(request, "pages/neuron.html", context)
 
 
-def _scale(reading: Reading) -> dict[str, Any]:
-    """The end and the quarter of the scale of activations, and its shades from left to right."""
-    return {
-        "largest": short(reading.largest),
-        "quarter": short(reading.largest / 4),
-        "signed_scale": [(level_class(level), level + N_LEVELS) for level in range(-N_LEVELS, N_LEVELS + 1)],
-    }
+def _scale(reading: Reading) -> dict[str, str]:
+    """The end and the quarter of the scale of activations."""
+    return {"largest": short(reading.largest), "quarter": short(reading.largest / 4)}
 
 
 def _absent_metrics(reading: Reading) -> list[str]:
