@@ -121,13 +121,14 @@ class Example:
 _ITEM = """
 <li>
   <p class="about">
-    <span class="mono">{figure}</span> on “<span class="mono">{token}</span>” <span class="soft">{title}</span>
+    <span><span class="mono">{figure}</span> on “<span class="mono">{token}</span>”</span>
+    <span class="soft">{title}</span>
   </p>
   <colored-tokens class="text">{tokens}</colored-tokens>
   <p class="about">
-    <span class="said mono" role="status"></span>
     <a href="{row}" hx-get="{row}" hx-target="closest li" hx-swap="beforeend" hx-trigger="click once">full text</a>
     <a href="{own}">run as own text</a>
+    <span class="said mono" role="status"></span>
   </p>
 </li>"""
 

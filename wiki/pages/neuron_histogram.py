@@ -13,7 +13,7 @@ from wiki.experiments.results import SurveyResult
 from .numbers import percent, short
 
 WIDTH, HEIGHT = 640, 150  # of the bars, in units of the drawing
-LEFT, TOP, BOTTOM, RIGHT = 58, 14, 42, 12  # room for axes
+LEFT, TOP, BOTTOM, RIGHT = 58, 14, 30, 36  # room for axes
 
 
 @dataclasses.dataclass(frozen=True)

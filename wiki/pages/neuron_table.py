@@ -17,8 +17,7 @@ from wiki.components.models import LanguageModel
 from wiki.experiments.results import SurveyResult
 
 from .markup import join_markup
-from .neuron_values import error_figure
-from .numbers import metric_value, percent
+from .neuron_values import figures_of
 
 PER_PAGE = 50
 BY_KEY = {metric.key: metric for metric in NEURON_METRICS}
@@ -165,12 +164,9 @@ class NeuronTable:
             value = float(self.values[metric.key][neuron])
             if not np.isfinite(value):
                 figures.append("–")
-            elif metric.key == "share_active":
-                figures.append(f"{percent(value)} ± {100 * self._error(metric, neuron):.1f}")
-            elif metric.is_mean:
-                figures.append(f"{metric_value(metric, value)} ± {error_figure(self._error(metric, neuron))}")
             else:
-                figures.append(metric_value(metric, value))
+                figure, error = figures_of(metric, value, self._error(metric, neuron) if metric.is_mean else None)
+                figures.append(f"{figure} ± {error}" if error else figure)
         return figures
 
     def _error(self, metric: Metric, neuron: int) -> float:

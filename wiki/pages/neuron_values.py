@@ -13,7 +13,6 @@ from wiki.experiments.results import StoreError, SurveyResult
 
 from .measurements import Measurements
 from .numbers import metric_value, percent
-from .ranks import ordinal
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,21 +31,16 @@ class NeuronValue:
 
     @property
     def figure(self) -> str:
-        return percent(self.value) if self.metric.key == "share_active" else metric_value(self.metric, self.value)
+        return figures_of(self.metric, self.value, self.error)[0]
 
     @property
     def error_figure(self) -> str:
         """Empty for what is no mean."""
-        if self.error is None:
-            return ""
-        return percent(self.error) if self.metric.key == "share_active" else error_figure(self.error)
+        return figures_of(self.metric, self.value, self.error)[1]
 
     @property
     def place(self) -> str:
-        """The nearer end: “3rd highest of 46,080”."""
-        low = self.of - self.rank + 1
-        end, place = ("highest", self.rank) if self.rank <= low else ("lowest", low)
-        return f"{end if place == 1 else f'{ordinal(place)} {end}'} of {self.of:,}"
+        return f"{self.rank:,} of {self.of:,}"
 
     @property
     def sentence(self) -> str:
@@ -71,12 +65,20 @@ class NeuronValue:
         }
 
 
-def error_figure(error: float) -> str:
-    """A standard error in as many decimals as say anything: `.0004`, `.02`, `1.3`."""
-    if error == 0 or not np.isfinite(error):
-        return "0" if error == 0 else "unknown"
-    decimals = max(0, 1 - int(np.floor(np.log10(error)))) if error < 1 else 1
-    return f"{error:.{min(decimals, 6)}f}".removeprefix("0")
+def figures_of(metric: Metric, value: float, error: float | None) -> tuple[str, str]:
+    """A value and its standard error as a page writes them, the value in the decimals that its error has: `-.021` and
+    `.004`. The error is empty where there is none; the unit is left out."""
+    if metric.key == "share_active":
+        return percent(value), "" if error is None else percent(error)
+    if error is None or not 0 < error < np.inf:
+        return metric_value(metric, value), "" if error is None else "0" if error == 0 else "unknown"
+    decimals = min(6, max(1, 1 - int(np.floor(np.log10(error)))))
+    return _plain(value, decimals), _plain(error, decimals)
+
+
+def _plain(value: float, decimals: int) -> str:
+    text = f"{value:.{decimals}f}"
+    return text.replace("0.", ".", 1) if text.startswith(("0.", "-0.")) else text
 
 
 def values_of(measurements: Measurements, component: Component) -> tuple[list[NeuronValue], dict[str, str]]:

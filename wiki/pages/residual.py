@@ -11,7 +11,7 @@ from analysis.metrics import LAYER_METRICS, Metric
 from wiki.experiments.results import StoreError
 
 from .measurements import Measurements
-from .neuron_values import error_figure
+from .neuron_values import figures_of
 from .numbers import with_unit
 
 WIDTH, HEIGHT, MARGIN = 200, 44, 4
@@ -34,11 +34,15 @@ class LayerValue:
 
     @property
     def figure(self) -> str:
-        return with_unit(self.metric, self.value)
+        return f"{self._figures[0]} {self.metric.unit}".strip()
 
     @property
     def error(self) -> str:
-        return error_figure(float(self.errors[self.layer]))
+        return self._figures[1]
+
+    @property
+    def _figures(self) -> tuple[str, str]:
+        return figures_of(self.metric, self.value, float(self.errors[self.layer]))
 
     @property
     def low(self) -> str:

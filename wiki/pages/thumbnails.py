@@ -30,8 +30,10 @@ class Thumbnail:
     key_name: str
 
     @property
-    def figure(self) -> str:
-        return short(self.weight)
+    def sentence(self) -> str:
+        if not self.weight:
+            return "all on the first token"
+        return f"{short(self.weight)} from “{self.query_name}” {self.query} to “{self.key_name}” {self.key}"
 
     def to_json(self) -> dict[str, Any]:
         return {"weight": self.weight, "query": self.query, "key": self.key}
