@@ -79,7 +79,7 @@ def _rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
     places = [np.argsort(np.argsort(values, kind="stable"), kind="stable").astype(float) for values in (first, second)]
     if any(np.ptp(values) == 0 for values in (first, second)):
         return float("nan")
-    return float(np.corrcoef(*places)[0, 1])
+    return float(np.corrcoef(places[0], places[1])[0, 1])
 
 
 def points(scatter: Scatter, values: dict[str, np.ndarray]) -> str:

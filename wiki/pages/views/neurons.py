@@ -87,7 +87,7 @@ def _read_survey(
         if vocabulary:
             reading = dataclasses.replace(reading, means=mean_tokens(result, vocabulary, component))
     except StoreError as error:
-        reading.absent |= dict.fromkeys(("histogram", "examples", "means"), f"not readable: {error}")
+        reading.absent.update(dict.fromkeys(("histogram", "examples", "means"), f"not readable: {error}"))
     return reading
 
 

@@ -121,7 +121,7 @@ def layer_pattern_bytes(request: HttpRequest, survey_hash: str, row: int, compon
 def layer_neuron_floats(request: HttpRequest, survey_hash: str, component: Component) -> HttpResponse:
     """All metrics of all neurons of a layer, in the order of `NEURON_METRICS`: little-endian float32 [metric, neuron],
     NaN for what could not be computed."""
-    result = _require_result(survey_hash, component)
+    result = _require_result(survey_hash, component, wanted="numbers")
     if not set(NEURON_METRICS) <= set(result.metrics):
         raise NotFound(
             f"Looking for the neurons of {component} in survey {survey_hash[:8]}: it did not ask for neurons."
@@ -133,17 +133,17 @@ def layer_neuron_floats(request: HttpRequest, survey_hash: str, component: Compo
     return _immutable_bytes(values.astype("<f4"))
 
 
-def _require_result(survey_hash: str, component: Component) -> SurveyResult:
+def _require_result(survey_hash: str, component: Component, *, wanted: str) -> SurveyResult:
     survey = _get_survey(survey_hash)
     require_component(survey.model, component)
     result, error = _read(survey)
     if result is None:
-        raise NotFound(error or f"The survey {survey.hash[:8]} has no numbers yet: {progress_of(survey).sentence}")
+        raise NotFound(error or f"The survey {survey.hash[:8]} has no {wanted} yet: {progress_of(survey).sentence}")
     return result
 
 
 def _require_pattern(survey_hash: str, row: int, component: Component) -> SurveyResult:
-    result = _require_result(survey_hash, component)
+    result = _require_result(survey_hash, component, wanted="patterns")
     if row >= len(result.pattern_rows):
         kept = len(result.pattern_rows)
         raise NotFound(f"Looking for the pattern of row {row} in survey {survey_hash[:8]}: it kept {kept} rows.")
