@@ -25,7 +25,7 @@ class NeuronScatter extends HTMLElement {
         };
         this.shown = null;
         this.listen();
-        this.draw();
+        this.redraw();
         this.setAttribute("ready", "");
     }
 
@@ -67,7 +67,10 @@ class NeuronScatter extends HTMLElement {
             if (neuron !== null) location.href = this.address(neuron);
         });
         this.canvas.addEventListener("keydown", (event) => this.onKey(event));
-        this.redraw = () => this.draw();
+        this.redraw = () => {
+            this.layOut();
+            this.draw();
+        };
         this.sizes = new ResizeObserver(this.redraw);
         this.sizes.observe(this.canvas);
         this.scheme = matchMedia("(prefers-color-scheme: dark)");
@@ -95,12 +98,13 @@ class NeuronScatter extends HTMLElement {
         return `?${new URLSearchParams({ survey: new URLSearchParams(location.search).get("survey") })}`;
     }
 
-    at(neuron) {
+    /** Where each neuron of the order is on the canvas as it is now, in pixels. */
+    layOut() {
         const { clientWidth: width, clientHeight: height } = this.canvas;
-        return [
+        this.dots = this.order.map((neuron) => [
             MARGIN + this.places.x(this.x[neuron]) * (width - 2 * MARGIN),
             height - MARGIN - this.places.y(this.y[neuron]) * (height - 2 * MARGIN),
-        ];
+        ]);
     }
 
     /** The neuron nearest to the pointer, or nothing where none is near. */
@@ -108,11 +112,10 @@ class NeuronScatter extends HTMLElement {
         const box = this.canvas.getBoundingClientRect();
         const [x, y] = [event.clientX - box.left, event.clientY - box.top];
         let [best, distance] = [null, NEAR ** 2];
-        for (const neuron of this.order) {
-            const [there, up] = this.at(neuron);
+        this.dots.forEach(([there, up], place) => {
             const apart = (there - x) ** 2 + (up - y) ** 2;
-            if (apart < distance) [best, distance] = [neuron, apart];
-        }
+            if (apart < distance) [best, distance] = [this.order[place], apart];
+        });
         return best;
     }
 
@@ -144,13 +147,12 @@ class NeuronScatter extends HTMLElement {
         const style = getComputedStyle(this);
         context.scale(ratio, ratio);
         context.fillStyle = style.getPropertyValue("--accent");
-        for (const neuron of this.order) {
-            const [x, y] = this.at(neuron);
-            context.globalAlpha = this.chosen[neuron] ? 0.55 : 0.12;
+        this.dots.forEach(([x, y], place) => {
+            context.globalAlpha = this.chosen[this.order[place]] ? 0.55 : 0.12;
             context.fillRect(x - 1.5, y - 1.5, 3, 3);
-        }
+        });
         if (this.shown === null) return;
-        const [x, y] = this.at(this.shown);
+        const [x, y] = this.dots[this.order.indexOf(this.shown)];
         context.globalAlpha = 1;
         context.strokeStyle = style.getPropertyValue("--here");
         context.lineWidth = 2;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any
 from urllib.parse import urlencode
 
@@ -73,7 +74,7 @@ def parse_query(asked: QueryDict) -> TableQuery:
             value = float(text) if text else None
         except ValueError:
             value = None
-        if text and (value is None or not np.isfinite(value)):
+        if text and (value is None or not math.isfinite(value)):
             missing.append(f"the number “{text[:80]}”")
             return None
         return value
@@ -162,7 +163,7 @@ class NeuronTable:
         figures = []
         for metric in NEURON_METRICS:
             value = float(self.values[metric.key][neuron])
-            if not np.isfinite(value):
+            if not math.isfinite(value):
                 figures.append("–")
             else:
                 figure, error = figures_of(metric, value, self._error(metric, neuron) if metric.is_mean else None)

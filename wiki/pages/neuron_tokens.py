@@ -47,7 +47,7 @@ class TokenList:
     counts: list[int] | None = None  # how often each is seen
 
     @property
-    def html(self) -> SafeString:
+    def markup(self) -> SafeString:
         """A table: the token, its value and, where it is known, how often it is seen."""
         cells = zip(map(visible, self.texts), map(short, self.values), strict=True)
         if self.counts is None:
@@ -73,7 +73,7 @@ class Neighbours:
     neurons: list[tuple[Component, str, float]]  # with the address and the cosine
 
     @property
-    def html(self) -> SafeString:
+    def markup(self) -> SafeString:
         rows = join_markup(
             '<tr><td><a href="{}">{}</a></td><td class="mono">{}</td></tr>',
             ((url, component, short(cosine)) for component, url, cosine in self.neurons),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any
 
 import numpy as np
@@ -70,9 +71,9 @@ def figures_of(metric: Metric, value: float, error: float | None) -> tuple[str, 
     `.004`. The error is empty where there is none; the unit is left out."""
     if metric.key == "share_active":
         return percent(value), "" if error is None else percent(error)
-    if error is None or not 0 < error < np.inf:
+    if error is None or not 0 < error < math.inf:
         return metric_value(metric, value), "" if error is None else "0" if error == 0 else "unknown"
-    decimals = min(6, max(1, 1 - int(np.floor(np.log10(error)))))
+    decimals = min(6, max(1, 1 - math.floor(math.log10(error))))
     return _plain(value, decimals), _plain(error, decimals)
 
 
