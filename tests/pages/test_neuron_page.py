@@ -15,6 +15,7 @@ from analysis.schema import DatasetKind
 from wiki.components.models import LanguageModel
 from wiki.experiments.models import Measurement, Survey
 from wiki.experiments.results import artifact_path
+from wiki.pages.neuron_values import figures_of
 
 from .building import build_model, build_survey, finish, random_metrics
 from .building_neurons import DOCUMENTS, TITLES, activations_of, token_text, tokens_of
@@ -69,6 +70,22 @@ def test_page_shows_the_figures_of_the_data(client: Client, model: LanguageModel
     share = metrics["share_active"]["value"]
     assert f"Active on {100 * share:.1f} % of tokens" in content
     assert f'{100 * share:.1f} % <span class="error">± 1.2 %</span>' in content
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "error", "shown"),
+    [
+        ("mean", -0.01934, 0.0038, ("-.0193", ".0038")),
+        ("mean", 0.5, 0.0, (".50", "0")),
+        ("mean", 12.345, 1.26, ("12.3", "1.3")),
+        ("mean", 0.99996, 0.02, ("1.000", ".020")),
+        ("share_active", 0.0002, 0.00004, ("0.020 %", "0.004 %")),
+        ("share_active", 0.936, 0.002, ("93.6 %", "0.2 %")),
+        ("maximum", 2.481, None, ("2.48", "")),
+    ],
+)
+def test_a_mean_has_the_decimals_of_its_error(key: str, value: float, error: float, shown: tuple[str, str]) -> None:
+    assert figures_of(next(metric for metric in NEURON_METRICS if metric.key == key), value, error) == shown
 
 
 def test_a_statistic_that_could_not_be_computed_is_absent_with_a_reason(client: Client, model: LanguageModel) -> None:

@@ -53,8 +53,7 @@ def histogram_figure(request: HttpRequest, model: LanguageModel, component: Comp
     edges = histogram.edges.tolist()
     rows = list(zip(edges[:-1], edges[1:], histogram.counts.tolist(), strict=True))
     return Figure(
-        title=f"Activation of {neuron} of {model.slug}: positions by size, one position in eight; the first and last "
-        "bins also hold what is outside",
+        title=f"Activation of {neuron} of {model.slug} on one position in eight",
         columns=("from", "to", "positions"),
         rows=rows,
         template="pages/figures/histogram.svg",

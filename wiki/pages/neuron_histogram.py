@@ -86,9 +86,9 @@ def draw(histogram: Histogram) -> Drawing:
 def _sentence(histogram: Histogram) -> str:
     fullest = int(histogram.counts.argmax())
     low, high = histogram.edges[fullest : fullest + 2].tolist()
-    outer = percent((histogram.counts[0] + histogram.counts[-1]) / max(1, histogram.n))
+    outer = int(histogram.counts[0] + histogram.counts[-1])
     return (
         f"{histogram.n:,} positions, one in eight, in {len(histogram.counts)} bins. The fullest bin, {short(low)} to "
         f"{short(high)}, holds {percent(histogram.counts[fullest] / max(1, histogram.n))}; the first and the last bin, "
-        f"which also hold what is outside, hold {outer}."
+        f"which also hold what is outside, hold {outer:,} positions."
     )
