@@ -13,12 +13,10 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from analysis.windows import N_IN_INTERVAL, N_INTERVALS, N_STRONGEST, WINDOW
+
 from .batch import Batch
 
-N_STRONGEST = 20  # examples with the highest, and with the lowest, activations
-N_INTERVALS = 5
-N_IN_INTERVAL = 5
-WINDOW = 24  # tokens with an example's activations, 8 or more on each side of the extreme where the row has so many
 BLOCK = 8  # positions whose extreme is noted together
 
 Pairs = Int[Tensor, "pair"]

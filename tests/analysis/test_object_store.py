@@ -301,6 +301,8 @@ def test_a_survey_measured_by_two_machines_is_that_of_one(tmp_path: Path, bucket
         rows.meta["hash"],
         rows=6,
         pattern_rows=1,
+        in_depth=False,
+        lens_rows=0,
         shard_rows=2,
         batch_rows=2,
     )

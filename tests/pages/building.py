@@ -16,6 +16,8 @@ from wiki.components.models import LanguageModel
 from wiki.experiments.models import Measurement, Pin, Survey
 from wiki.experiments.results import artifact_path
 
+from .building_neurons import add_neurons
+
 WORDS = ("<bos>", "The", " cat", " sat", "\n", " on", " the", " cat", " sat")
 
 
@@ -127,7 +129,8 @@ def build_measured_model(slug: str = "tiny", **sizes: int) -> LanguageModel:
     )
     survey = build_survey(model, "sotu")
     finish(survey, metrics=random_metrics(model, DatasetKind.NATURAL, seed=5))
-    build_weights(survey)
+    weights = build_weights(survey)
+    add_neurons(survey, weights)
     return model
 
 

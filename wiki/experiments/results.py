@@ -88,12 +88,15 @@ class Vocabulary(Result):
     """The tokens of a model as a person reads them."""
 
     def texts(self, tokens: Iterable[int]) -> list[str]:
-        """The text of each token."""
-        return [self._text(int(token)) for token in tokens]
-
-    def _text(self, token: int) -> str:
-        start, stop = self.read("ends", slice(token, token + 2), file="arrays")
-        return self.read("text", slice(int(start), int(stop)), file="arrays").tobytes().decode()
+        """The text of each token, in two reads whatever their number: of the run that holds them all."""
+        numbers = [int(token) for token in tokens]
+        if not numbers:
+            return []
+        first = min(numbers)
+        ends = self.read("ends", slice(first, max(numbers) + 2), file="arrays")
+        text = self.read("text", slice(int(ends[0]), int(ends[-1])), file="arrays").tobytes()
+        places = ends - ends[0]
+        return [text[places[n - first] : places[n - first + 1]].decode() for n in numbers]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,6 +119,17 @@ class KeptTexts(Result):
         start = int(ends[component.head - 1]) if component.head else 0
         frame = self.read(f"pattern.{row}", slice(start, int(ends[component.head])), file=f"layer-{component.layer}")
         return decompress_pattern(frame, n_tokens=n_tokens)
+
+    def layer_patterns(self, row: int, layer: int) -> np.ndarray:
+        """The attention of all heads of a layer on a kept text: uint8 [head, dest, src], 255 for 1."""
+        n_tokens = len(self.artifact.meta["pattern_rows"][row]["tokens"])
+        ends = self.read(f"pattern_ends.{row}", file=f"layer-{layer}").tolist()
+        frames = self.read(f"pattern.{row}", file=f"layer-{layer}")
+        starts = [0, *ends[:-1]]
+        heads = [
+            decompress_pattern(frames[start:stop], n_tokens=n_tokens) for start, stop in zip(starts, ends, strict=True)
+        ]
+        return np.stack(heads)
 
     def value_norms(self, row: int, component: Component) -> np.ndarray:
         """How long a vector the head writes for each key that it attends to fully: float32 [src]."""
@@ -158,16 +172,38 @@ class SurveyResult(KeptTexts):
         index = component.neuron if component.kind is ComponentKind.NEURON else component.head
         return self.read(f"{component.kind.value}.{array}", index, file=f"layer-{component.layer}")
 
+    def of_layer(self, metric: Metric, layer: int) -> tuple[np.ndarray, np.ndarray | None]:
+        """One metric of all neurons of a layer and its standard error: float32 [neuron]."""
+        return self.metric(metric, layer), self.error(metric, layer)
+
+    def token_counts(self, tokens: np.ndarray) -> np.ndarray:
+        """How often each of these tokens is seen at positions ≥ 1 of a survey in depth: int64, 0 where it is seen too
+        seldom to have a mean."""
+        frequent = self.read("frequent", file="rows")
+        places = np.searchsorted(frequent, tokens).clip(max=len(frequent) - 1)
+        return np.where(frequent[places] == tokens, self.read("frequent_counts", file="rows")[places], 0)
+
     def row_tokens(self, row: int) -> np.ndarray:
         """The tokens of a row of a survey in depth: int32."""
-        start, stop = self.read("starts", slice(row, row + 2), file="rows")
-        return self.read("tokens", slice(int(start), int(stop)), file="rows")
+        return self.rows_of([row])[0][0]
 
     def row_title(self, row: int) -> str:
         """Where a row of a survey in depth comes from: its document and its tokens in it, BOS apart."""
-        document, offset = (int(self.read(name, row, file="rows")) for name in ("documents", "offsets"))
-        start, stop = self.read("starts", slice(row, row + 2), file="rows")
-        return f"{self.artifact.meta['titles'][document]}, tokens {offset}–{offset + int(stop - start) - 2}"
+        return self.rows_of([row])[0][1]
+
+    def rows_of(self, rows: Iterable[int]) -> list[tuple[np.ndarray, str]]:
+        """Tokens and title of some rows of a survey in depth, as `row_tokens` and `row_title` give them."""
+        starts, documents, offsets = (
+            self.read(name, file="rows").tolist() for name in ("starts", "documents", "offsets")
+        )
+        titles = self.artifact.meta["titles"]
+        return [
+            (
+                self.read("tokens", slice(starts[row], starts[row + 1]), file="rows"),
+                f"{titles[documents[row]]}, tokens {offsets[row]}–{offsets[row] + starts[row + 1] - starts[row] - 2}",
+            )
+            for row in rows
+        ]
 
     @property
     def queries(self) -> dict[str, int]:

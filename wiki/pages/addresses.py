@@ -51,12 +51,6 @@ def parse_component(model: LanguageModel, text: str) -> Component:
 
 def component_url(model: LanguageModel, component: Component, *, json: bool = False) -> str:
     """The canonical address of a component's page or of its data."""
-    if component.kind is ComponentKind.NEURON:
-        raise NotFound(
-            f"{component} is a neuron of {model.slug}: neurons have no pages yet, only layers and heads do.",
-            typed=str(component),
-            slug=model.slug,
-        )
     return reverse(f"{component.kind.value}{'-json' if json else ''}", args=[model.slug, component])
 
 
@@ -82,18 +76,21 @@ def _only_model(text: str) -> LanguageModel:
 
 
 def neighbours(model: LanguageModel, component: Component) -> tuple[Component | None, Component | None]:
-    """The heads before and after a head, going on from the last head of a layer to the first of the next."""
-    assert component.head is not None
-    index = component.layer * model.n_heads + component.head
-    before, after = (_head_at(model, index + step) for step in (-1, 1))
+    """The heads or neurons before and after one, going on from the last of a layer to the first of the next."""
+    of_layer = model.d_mlp if component.kind is ComponentKind.NEURON else model.n_heads
+    number = component.neuron if component.kind is ComponentKind.NEURON else component.head
+    assert number is not None
+    index = component.layer * of_layer + number
+    before, after = (_component_at(model, index + step, kind=component.kind) for step in (-1, 1))
     return before, after
 
 
-def _head_at(model: LanguageModel, index: int) -> Component | None:
-    if not 0 <= index < model.n_all_heads:
+def _component_at(model: LanguageModel, index: int, *, kind: ComponentKind) -> Component | None:
+    of_layer = model.d_mlp if kind is ComponentKind.NEURON else model.n_heads
+    if not 0 <= index < model.n_layers * of_layer:
         return None
-    layer, head = divmod(index, model.n_heads)
-    return Component(layer, head=head)
+    layer, number = divmod(index, of_layer)
+    return Component(layer, **{kind.value: number})
 
 
 def kv_siblings(model: LanguageModel, component: Component) -> list[Component]:

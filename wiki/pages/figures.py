@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
+from django.utils.safestring import SafeString
 
 from analysis.metrics import HEAD_METRICS, Metric
 from analysis.schema import Component
 from wiki.components.models import LanguageModel
 
 from .levels import linear_levels
+from .markup import join_markup
 from .measurements import HeadValue, MeasuredMetric, Measurements
 from .numbers import metric_value, with_unit
 from .strip import Strip, strip_of
@@ -107,16 +109,33 @@ def _card(measured: MeasuredMetric, value: HeadValue) -> Card:
     )
 
 
-def layer_table(
-    measurements: Measurements, model: LanguageModel, layer: int
-) -> list[tuple[Component, list[tuple[Metric, str, HeadValue | None]]]]:
-    """Each head of a layer with its six metrics: the figure and its place, or nothing where it is absent."""
-    rows = []
+def head_columns_html(model: LanguageModel) -> SafeString:
+    """Headings of a table of heads, each a link to the model's map by that metric."""
+    page = model.get_absolute_url()
+    return join_markup(
+        '<th scope="col"><a href="{}?metric={}">{}</a>{}</th>',
+        ((page, metric.key, metric.label, f", {metric.unit}" if metric.unit else "") for metric in HEAD_METRICS),
+    )
+
+
+def head_rows_html(measurements: Measurements, model: LanguageModel, layer: int) -> SafeString:
+    """Rows of a table: each head of a layer with every metric, the figure and its place, or that there is none."""
+    rows, page = [], model.get_absolute_url()
     for component in model.heads(layer):
-        values, _ = measurements.of_head(component)
-        cells = []
-        for metric in HEAD_METRICS:
-            value = values.get(metric.key)
-            cells.append((metric, metric_value(metric, value.value) if value else "", value))
-        rows.append((component, cells))
-    return rows
+        values = [_value_of(measurements, metric, component) for metric in HEAD_METRICS]
+        cells = join_markup(
+            '<td><span class="{}">{}</span> <span class="soft">{}</span></td>',
+            (
+                ("mono", metric_value(value.metric, value.value), f"{value.rank} of {value.of}")
+                if value
+                else ("soft", "no figure", "")
+                for value in values
+            ),
+        )
+        rows.append((f"{page}{component}/", component, cells))
+    return join_markup('<tr><th scope="row"><a href="{}">{}</a></th>{}</tr>', rows)
+
+
+def _value_of(measurements: Measurements, metric: Metric, component: Component) -> HeadValue | None:
+    measured = measurements.metrics.get(metric.key)
+    return measured.of_head(component) if measured else None

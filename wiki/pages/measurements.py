@@ -112,6 +112,7 @@ class Measurements:
     metrics: dict[str, MeasuredMetric]  # by key, in the table's order
     absent: dict[str, str]  # why a metric is not in `metrics`, by key
     damaged: list[str]  # a sentence for each finished survey that cannot be opened
+    unread: dict[str, str]  # why a pinned survey is not in `results`, by dataset
 
     @property
     def pending(self) -> bool:
@@ -128,6 +129,16 @@ class Measurements:
         if not self.pending:
             return ""
         return reverse("model-progress", args=[self.model.slug], query={"seen": self.n_finished})
+
+    @property
+    def natural(self) -> SurveyResult | None:
+        """The survey of natural text that gives neurons and layers their numbers; `why_not_natural` where it is not."""
+        return self.results.get(METRIC_DATASETS[DatasetKind.NATURAL])
+
+    @property
+    def why_not_natural(self) -> str:
+        dataset = METRIC_DATASETS[DatasetKind.NATURAL]
+        return self.unread.get(dataset, f"not measured: no survey of {dataset} is pinned for this model.")
 
     def of_head(self, component: Component) -> tuple[dict[str, HeadValue], dict[str, str]]:
         """The head's values and, for the metrics without one, the reason; both by key in the table's order."""
@@ -177,7 +188,7 @@ def measurements_of(model: LanguageModel, *, survey: str = "") -> Measurements:
             damaged.append(unread[finished.dataset])
     weights = weights_of(model, results.get(METRIC_DATASETS[DatasetKind.NATURAL]))
     metrics, absent = _read_metrics(results, unread, weights)
-    return Measurements(model, progress, results, weights, metrics, absent, damaged)
+    return Measurements(model, progress, results, weights, metrics, absent, damaged, unread)
 
 
 def get_survey(model: LanguageModel, name: str) -> Survey:

@@ -10,7 +10,7 @@ from .converters import (
     LayerConverter,
     NeuronConverter,
 )
-from .views import downloads, heads, jump, layers, models, surveys
+from .views import downloads, heads, jump, layers, models, neurons, surveys
 
 register_converter(HashConverter, "hash")
 register_converter(LayerConverter, "layer")
@@ -30,6 +30,10 @@ urlpatterns = [
     path("m/<str:slug>/<layer:component>/", layers.layer_page, name="layer"),
     path("m/<str:slug>/<head:component>.json", heads.head_json, name="head-json"),
     path("m/<str:slug>/<head:component>/", heads.head_page, name="head"),
+    path("m/<str:slug>/random-neuron/", neurons.random_neuron, name="random-neuron"),
+    path("m/<str:slug>/<neuron:component>.json", neurons.neuron_json, name="neuron-json"),
+    path("m/<str:slug>/<neuron:component>/", neurons.neuron_page, name="neuron"),
+    path("m/<str:slug>/<neuron:component>/rows/<int:row>/", neurons.neuron_row, name="neuron-row"),
     path("m/<str:slug>/figures/<slug:name>.<form:form>", downloads.download, name="model-figure"),
     path("m/<str:slug>/<component:component>/figures/<slug:name>.<form:form>", downloads.download, name="figure"),
     path("m/<str:slug>/<path:name>", jump.component_by_any_name, name="component-by-any-name"),
@@ -37,4 +41,10 @@ urlpatterns = [
     path("s/<hash:survey_hash>/", surveys.survey_page, name="survey"),
     path("s/<hash:survey_hash>/progress/", surveys.survey_progress, name="survey-progress"),
     path("s/<hash:survey_hash>/patterns/<int:row>/<head:component>.u8", surveys.pattern_bytes, name="pattern"),
+    path(
+        "s/<hash:survey_hash>/patterns/<int:row>/<layer:component>.u8",
+        surveys.layer_pattern_bytes,
+        name="layer-patterns",
+    ),
+    path("s/<hash:survey_hash>/neurons/<layer:component>.f32", surveys.layer_neuron_floats, name="layer-neurons"),
 ]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
+from analysis.metrics import NEURON_METRICS
 from analysis.schema import Component
 from wiki.experiments.models import Survey
 from wiki.experiments.progress import progress_of
@@ -98,17 +100,57 @@ def survey_json(request: HttpRequest, survey_hash: str) -> JsonResponse:
 @require_safe
 def pattern_bytes(request: HttpRequest, survey_hash: str, row: int, component: Component) -> HttpResponse:
     """A head's attention on a kept row: n × n bytes, row by row, 255 for 1."""
+    result = _require_pattern(survey_hash, row, component)
+    try:
+        return _immutable_bytes(result.pattern(row, component))
+    except StoreError as failure:
+        raise NotFound(str(failure)) from failure
+
+
+@require_safe
+def layer_pattern_bytes(request: HttpRequest, survey_hash: str, row: int, component: Component) -> HttpResponse:
+    """The attention of all heads of a layer on a kept row: head × n × n bytes, 255 for 1."""
+    result = _require_pattern(survey_hash, row, component)
+    try:
+        return _immutable_bytes(result.layer_patterns(row, component.layer))
+    except StoreError as failure:
+        raise NotFound(str(failure)) from failure
+
+
+@require_safe
+def layer_neuron_floats(request: HttpRequest, survey_hash: str, component: Component) -> HttpResponse:
+    """All metrics of all neurons of a layer, in the order of `NEURON_METRICS`: little-endian float32 [metric, neuron],
+    NaN for what could not be computed."""
+    result = _require_result(survey_hash, component, wanted="numbers")
+    if not set(NEURON_METRICS) <= set(result.metrics):
+        raise NotFound(
+            f"Looking for the neurons of {component} in survey {survey_hash[:8]}: it did not ask for neurons."
+        )
+    try:
+        values = np.stack([result.metric(metric, component.layer) for metric in NEURON_METRICS])
+    except StoreError as failure:
+        raise NotFound(str(failure)) from failure
+    return _immutable_bytes(values.astype("<f4"))
+
+
+def _require_result(survey_hash: str, component: Component, *, wanted: str) -> SurveyResult:
     survey = _get_survey(survey_hash)
     require_component(survey.model, component)
     result, error = _read(survey)
     if result is None:
-        raise NotFound(error or f"The survey {survey.hash[:8]} has no patterns yet: {progress_of(survey).sentence}")
+        raise NotFound(error or f"The survey {survey.hash[:8]} has no {wanted} yet: {progress_of(survey).sentence}")
+    return result
+
+
+def _require_pattern(survey_hash: str, row: int, component: Component) -> SurveyResult:
+    result = _require_result(survey_hash, component, wanted="patterns")
     if row >= len(result.pattern_rows):
         kept = len(result.pattern_rows)
-        raise NotFound(f"Looking for the pattern of row {row} in survey {survey.hash[:8]}: it kept {kept} rows.")
-    try:
-        data = result.pattern(row, component).tobytes()
-    except StoreError as failure:
-        raise NotFound(str(failure)) from failure
+        raise NotFound(f"Looking for the pattern of row {row} in survey {survey_hash[:8]}: it kept {kept} rows.")
+    return result
+
+
+def _immutable_bytes(array: np.ndarray) -> HttpResponse:
+    data = array.tobytes()
     headers = {"Cache-Control": "public, max-age=31536000, immutable", "Content-Length": str(len(data))}
     return HttpResponse(data, content_type="application/octet-stream", headers=headers)
