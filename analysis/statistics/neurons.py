@@ -14,9 +14,10 @@ from torch import Tensor
 
 from analysis.capture import NeuronReading
 from analysis.schema import Sizes
+from analysis.windows import N_INTERVALS
 
 from .batch import Batch
-from .neuron_examples import N_INTERVALS, Extremes, IntervalExamples, Strongest
+from .neuron_examples import Extremes, IntervalExamples, Strongest
 
 HISTOGRAM_BINS = 64
 

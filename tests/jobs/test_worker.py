@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from django.conf import settings as django_settings
+from django.test import Client
 from pytest_django import Settings
 from pytest_django.live_server_helper import LiveServer
 
@@ -25,6 +26,7 @@ from analysis.store import Artifact, open_artifact, open_store, survey_path
 from analysis.survey import measure_shard, merge_survey
 from tests import tiny
 from tests.object_store import ObjectStore
+from wiki.accounts.models import User
 from wiki.components.models import LanguageModel
 from wiki.experiments import jobs
 from wiki.experiments.models import Job, Survey
@@ -233,3 +235,27 @@ def test_the_worker_has_neither_django_nor_a_database(data: Path) -> None:
         [sys.executable, "-c", code], env=environment, cwd=django_settings.BASE_DIR, capture_output=True, check=True
     )
     assert result.stdout.decode().strip() == "[]"
+
+
+def test_a_folder_that_an_operator_names_becomes_a_model_with_first_surveys(
+    data: Path, live_server: LiveServer, settings: Settings, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("operators") / "Tiny Llama"
+    tiny.build("tiny-llama").save_pretrained(folder)
+    tiny.tiny_tokenizer().save_pretrained(folder)
+    operator = Client()
+    operator.force_login(User.objects.create_user("alice", is_staff=True))
+    typed = {"source": str(folder), "revision": "", "slug": ""}
+    address = operator.post("/models/add/", typed).headers["Location"]
+    with worker(data, live_server, settings.BROKER_URL):
+        wait_until(
+            lambda: operator.get(address.removesuffix("/") + ".json").json()["state"] in ("finished", "failed"),
+            what="the model to be added",
+        )
+        assert "Go to tiny-llama" in operator.get(address).content.decode()
+        home = operator.get("/index.json").json()["models"]
+        assert [(model["slug"], model["n_all_heads"], model["surveys"]["pinned"]) for model in home] == [
+            ("tiny-llama", 18, 3)
+        ]
+    first = Survey.objects.filter(model="tiny-llama")
+    assert [survey.dataset for survey in first] == ["bundled-texts", "repeated-random", "sotu"]

@@ -16,6 +16,7 @@ from wiki.components.models import LanguageModel
 from wiki.experiments.models import Measurement, Pin, Survey
 from wiki.experiments.results import artifact_path
 
+from .building_layers import describe_layers, random_layers
 from .building_neurons import add_neurons
 
 WORDS = ("<bos>", "The", " cat", " sat", "\n", " on", " the", " cat", " sat")
@@ -65,9 +66,11 @@ def finish(
     metrics: dict[str, np.ndarray],
     patterns: list[np.ndarray] | None = None,
     texts: list[dict[str, Any]] | None = None,
+    layers: dict[str, np.ndarray] | None = None,
 ) -> Path:
-    """Publish the artifact of a survey; `patterns` holds a uint8 array [layer, head, dest, src] for each text."""
-    meta = {
+    """Publish the artifact of a survey; `patterns` holds a uint8 array [layer, head, dest, src] for each text, `layers`
+    the metrics of layers and their errors by the names that they have in the summary."""
+    meta: dict[str, Any] = {
         "metrics": [f"head.{key}" for key in metrics],
         "pattern_rows": texts or [],
         "provenance": {
@@ -77,10 +80,12 @@ def finish(
             "source": "made for tests",
         },
     }
+    describe_layers(meta, layers or {})
     path = artifact_path(survey)
     with publish(path, meta=meta) as folder:
         errors = {f"head.{key}.error": np.full_like(values, 0.01) for key, values in metrics.items()}
-        write_arrays(folder, {f"head.{key}": values for key, values in metrics.items()} | errors, file="summary")
+        summary = {f"head.{key}": values for key, values in metrics.items()} | errors | (layers or {})
+        write_arrays(folder, summary, file="summary")
         for layer in range(survey.model.n_layers):
             arrays = {}
             for row, pattern in enumerate(patterns or []):
@@ -128,7 +133,7 @@ def build_measured_model(slug: str = "tiny", **sizes: int) -> LanguageModel:
         texts=[{"title": "The cat", "tokens": list(WORDS)}],
     )
     survey = build_survey(model, "sotu")
-    finish(survey, metrics=random_metrics(model, DatasetKind.NATURAL, seed=5))
+    finish(survey, metrics=random_metrics(model, DatasetKind.NATURAL, seed=5), layers=random_layers(model))
     weights = build_weights(survey)
     add_neurons(survey, weights)
     return model

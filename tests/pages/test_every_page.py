@@ -14,7 +14,7 @@ from .building import build_measured_model, build_model, build_survey
 PAGES = [
     "/",
     "/m/tiny/",
-    "/m/tiny/?metric=entropy",
+    "/m/tiny/?metric=entropy&top=all&end=lowest&x=entropy&y=ov_copying",
     "/m/tiny/L1/",
     "/m/tiny/L1/?sort=mean&order=up&where=share_active&min=.2&x=mean&y=maximum&text=repeated-random.0",
     "/m/tiny/L1N5/",
@@ -65,7 +65,18 @@ def test_page_of_an_unmeasured_model_has_no_inline_style_or_script(client: Clien
     assert inline_parts(response.content) == []
 
 
-@pytest.mark.parametrize("path", [*PAGES, "/m/tiny.json", "/m/tiny/L1.json", "/m/tiny/L1N5.json", "/m/tiny/L1H2.json"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        *PAGES,
+        "/index.json",
+        "/m/tiny.json",
+        "/m/tiny/scatter.json",
+        "/m/tiny/L1.json",
+        "/m/tiny/L1N5.json",
+        "/m/tiny/L1H2.json",
+    ],
+)
 def test_more_layers_mean_no_more_queries(
     client: Client, db: None, path: str, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:

@@ -17,6 +17,7 @@ from wiki.experiments.results import artifact_path
 from .building import build_model, build_survey, finish, random_metrics
 
 KEYS = [metric.key for metric in HEAD_METRICS]
+NATURAL = [metric.key for metric in HEAD_METRICS if metric.dataset_kind is DatasetKind.NATURAL]
 
 
 def data_of(client: Client, path: str = "/m/tiny/L1H2.json") -> dict[str, dict[str, str]]:
@@ -42,7 +43,7 @@ def test_unfinished_survey_leaves_its_metrics_absent_with_its_progress(client: C
     assert list(data["absent"]) == KEYS[1:]
     assert data["absent"]["entropy"] == "not measured yet: the survey of sotu is not finished."
     content = client.get("/m/tiny/L1H2/").content.decode()
-    assert content.count("not measured yet: the survey of sotu is not finished.") == 5
+    assert content.count("not measured yet: the survey of sotu is not finished.") == len(NATURAL)
     assert content.count("sotu: 3 of 8 rows measured.") == 1
     assert 'hx-get="/m/tiny/progress/?seen=1"' in content
     assert 'hx-trigger="every 1s"' in content
@@ -98,7 +99,12 @@ def test_one_changed_bit_is_found_and_never_shown_as_a_number(client: Client, mo
     file.write_bytes(data)
     absent = data_of(client)["absent"]
     assert "expected summary.safetensors with sha256" in absent["self"]
-    assert list(absent) == KEYS[1:]
+    assert list(absent) == NATURAL, "the weights stand"
+    data = data_of(client, "/m/tiny.json")
+    assert data["layers"] == {}
+    assert "expected summary.safetensors with sha256" in data["layers_absent"]["lens_agreement"]
+    content = client.get("/m/tiny/").content.decode()
+    assert "Logit lens: not readable: Verifying" in content
 
 
 def test_what_could_not_be_computed_is_absent_and_never_a_number(client: Client, db: None) -> None:

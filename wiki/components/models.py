@@ -45,6 +45,10 @@ class LanguageModel(models.Model):
     def n_all_heads(self) -> int:
         return self.n_layers * self.n_heads
 
+    @property
+    def n_all_neurons(self) -> int:
+        return self.n_layers * self.d_mlp
+
     def heads(self, layer: int) -> list[Component]:
         return [Component(layer, head=head) for head in range(self.n_heads)]
 

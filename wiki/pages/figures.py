@@ -14,8 +14,11 @@ from wiki.components.models import LanguageModel
 from .levels import linear_levels
 from .markup import join_markup
 from .measurements import HeadValue, MeasuredMetric, Measurements
-from .numbers import metric_value, with_unit
+from .numbers import metric_value, short
 from .strip import Strip, strip_of
+
+# A map on which a value is as long as this has one decimal everywhere; others have two.
+WITH_ONE_DECIMAL = 10
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,7 +28,8 @@ class Cell:
     component: Component
     figure: str  # empty where the value could not be computed
     rank: int
-    level: int
+    level: int  # of darkness; -1 where the value could not be computed
+    negative: bool  # on a scale that has two hues
     of: int
 
 
@@ -36,6 +40,7 @@ class HeadMap:
     rows: list[tuple[Component, list[Cell]]]
     low: str
     high: str
+    signed: bool  # two hues, white at 0: one for each sign
 
     @property
     def n_heads(self) -> int:
@@ -47,32 +52,33 @@ def map_of(measured: MeasuredMetric) -> HeadMap | None:
     if not measured.finite.size:
         return None
     low, high = float(measured.finite.min()), float(measured.finite.max())
-    levels = linear_levels(measured.values, low=low, high=high)
+    signed = measured.metric.low is not None and measured.metric.low < 0
+    largest = max(-low, high)
+    levels = (
+        linear_levels(np.abs(measured.values), low=0.0, high=largest)
+        if signed
+        else linear_levels(measured.values, low=low, high=high)
+    )
+    decimals = 1 if largest >= WITH_ONE_DECIMAL else 2
+    n_layers, n_heads = measured.values.shape
     rows = [
-        (Component(layer), [_cell(measured, Component(layer, head=head), levels) for head in range(n_heads)])
-        for n_layers, n_heads in [measured.values.shape]
+        (
+            Component(layer),
+            [_cell(measured, Component(layer, head=head), levels, decimals=decimals) for head in range(n_heads)],
+        )
         for layer in range(n_layers)
     ]
-    return HeadMap(rows, metric_value(measured.metric, low), metric_value(measured.metric, high))
+    if signed:
+        low, high = -largest, largest  # where the scale ends
+    return HeadMap(rows, short(low, decimals=decimals), short(high, decimals=decimals), signed)
 
 
-def _cell(measured: MeasuredMetric, component: Component, levels: np.ndarray) -> Cell:
+def _cell(measured: MeasuredMetric, component: Component, levels: np.ndarray, *, decimals: int) -> Cell:
     at = (component.layer, component.head)
     level, value = int(levels[at]), float(measured.values[at])
-    figure = metric_value(measured.metric, value) if level >= 0 else ""
-    return Cell(component, figure, int(measured.ranks[at]), level, measured.finite.size)
-
-
-def top_heads(measured: MeasuredMetric, *, n: int) -> list[tuple[int, Component, str]]:
-    """Rank, address and figure of the `n` heads with the highest values, ties in order of address."""
-    flat = np.where(np.isfinite(measured.values), measured.values, -np.inf).ravel()
-    order = np.argsort(-flat, kind="stable")[: min(n, measured.finite.size)]
-    width = measured.values.shape[1]
-    ranks = measured.ranks.ravel()
-    return [
-        (int(ranks[i]), Component(int(i) // width, head=int(i) % width), with_unit(measured.metric, float(flat[i])))
-        for i in order
-    ]
+    figure = short(value, decimals=decimals) if level >= 0 else ""
+    negative = value < 0
+    return Cell(component, figure, int(measured.ranks[at]), level, negative, measured.finite.size)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 
-from .measurements import Measurements
+from analysis.schema import DatasetKind
+
+from .measurements import METRIC_DATASETS, Measurements
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,6 +18,15 @@ class DatasetLine:
     dataset_hash: str
     rows: int
     tokens: int
+    repeated: bool  # of repeated random tokens, whose number of rows says more than that of tokens
+
+    @property
+    def sentence(self) -> str:
+        """`65,536 tokens of sotu in 512 rows`, `64 repeated-random rows of 6,464 tokens in all`."""
+        rows = f"row{'s' if self.rows > 1 else ''}"
+        if self.repeated:
+            return f"{self.rows:,} {self.dataset} {rows} of {self.tokens:,} tokens in all"
+        return f"{self.tokens:,} tokens of {self.dataset} in {self.rows:,} {rows}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +49,7 @@ def provenance_of(measurements: Measurements) -> ProvenanceLine:
                 dataset_hash=source["dataset_hash"],
                 rows=source["rows"],
                 tokens=source["tokens"],
+                repeated=source["dataset"] == METRIC_DATASETS[DatasetKind.REPEATED],
             )
             for source in sources
         ],

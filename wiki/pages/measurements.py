@@ -83,22 +83,41 @@ class MeasuredMetric:
         """The values there are, flat."""
         return self.values[np.isfinite(self.values)]
 
+    def at(self, component: Component) -> tuple[float, float | None]:
+        """The head's value and its standard error, `None` for what has none."""
+        index = (component.layer, component.head)
+        error = None if self.errors is None or not np.isfinite(self.errors[index]) else float(self.errors[index])
+        return float(self.values[index]), error
+
     def of_head(self, component: Component) -> HeadValue | None:
         """The head's value; `None` where the figure could not be computed."""
         at = (component.layer, component.head)
         if not np.isfinite(self.values[at]):
             return None
         ranks = int(self.ranks[at]), int(self.ranks_low[at])
+        value, error = self.at(component)
         return HeadValue(
             self.metric,
-            float(self.values[at]),
+            value,
             *ranks,
             of=self.finite.size,
             dataset=self.dataset,
             queries=self.queries,
-            error=None if self.errors is None or not np.isfinite(self.errors[at]) else float(self.errors[at]),
+            error=error,
             uniform=self.uniform,
         )
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "values": self.values.tolist(),
+            "errors": None if self.errors is None else self.errors.tolist(),
+            "dataset": self.dataset,
+            "queries": self.queries,
+            "uniform": self.uniform,
+            "label": self.metric.label,
+            "unit": self.metric.unit,
+            "definition": self.metric.definition,
+        }
 
 
 @dataclasses.dataclass(frozen=True)
@@ -155,6 +174,14 @@ class Measurements:
     def surveys_json(self) -> dict[str, Any]:
         """Every pinned survey by dataset: where its numbers come from, or why there are none yet."""
         return {progress.survey.dataset: survey_json(progress, self.results) for progress in self.progress}
+
+    def weights_json(self) -> dict[str, Any]:
+        """What reading of the weights the page reads, or why there is none."""
+        result = self.weights.result
+        if result is None:
+            return {"finished": False, "absent": self.weights.absent}
+        meta = result.artifact.meta
+        return {"finished": True, **{key: meta[key] for key in ("spec", "seconds", "torch") if key in meta}}
 
 
 def survey_json(progress: Progress, results: dict[str, SurveyResult]) -> dict[str, Any]:

@@ -6,14 +6,18 @@ from analysis.metrics import Metric
 
 
 def short(value: float, *, decimals: int = 2) -> str:
-    """`.89`, `2.41`, `61.8`, `<.01`: what is too small for its decimals is said to be smaller, not shown as 0."""
+    """`.89`, `2.41`, `61.8`, `<.01`: what is too small for its decimals is said to be smaller, not shown as 0.
+
+    Below zero it is `>-.01`.
+    """
     if value == 0:
         return "0"
     if abs(value) >= 10:
         return f"{value:.1f}"
     text = f"{value:.{decimals}f}"
     if float(text) == 0:
-        return f"<{10**-decimals:.{decimals}f}".replace("<0.", "<.")
+        smallest = f"{10**-decimals:.{decimals}f}".removeprefix("0")
+        return f"<{smallest}" if value > 0 else f">-{smallest}"
     return text.removeprefix("0") if value > 0 else text.replace("-0.", "-.")
 
 
@@ -25,6 +29,12 @@ def metric_value(metric: Metric, value: float) -> str:
 def with_unit(metric: Metric, value: float) -> str:
     """`.89`, `.13 nats`, `61.8 tokens`."""
     return f"{metric_value(metric, value)} {metric.unit}".strip()
+
+
+def with_error(metric: Metric, value: float, error: float | None) -> str:
+    """A metric's value, its standard error where it has one, and its unit: `.89 ± .01`, `2.41 ± .02 nats`."""
+    text = metric_value(metric, value)
+    return f"{text if error is None else f'{text} ± {short(error)}'} {metric.unit}".strip()
 
 
 def percent(share: float) -> str:

@@ -10,7 +10,7 @@ from .converters import (
     LayerConverter,
     NeuronConverter,
 )
-from .views import downloads, heads, jump, layers, models, neurons, surveys
+from .views import adding, downloads, heads, home, jump, layers, models, neurons, surveys
 
 register_converter(HashConverter, "hash")
 register_converter(LayerConverter, "layer")
@@ -20,10 +20,12 @@ register_converter(ComponentConverter, "component")
 register_converter(FormConverter, "form")
 
 urlpatterns = [
-    path("", models.home, name="home"),
+    path("", home.home, name="home"),
+    path("index.json", home.home_json, name="home-json"),
     path("jump/", jump.jump, name="jump"),
     path("m/<str:slug>.json", models.model_json, name="model-json"),
     path("m/<str:slug>/", models.model_page, name="model"),
+    path("m/<str:slug>/scatter.json", models.model_scatter, name="model-scatter"),
     path("m/<str:slug>/progress/", models.model_progress, name="model-progress"),
     path("m/<str:slug>/random/", models.random_head, name="random-head"),
     path("m/<str:slug>/<layer:component>.json", layers.layer_json, name="layer-json"),
@@ -37,6 +39,10 @@ urlpatterns = [
     path("m/<str:slug>/figures/<slug:name>.<form:form>", downloads.download, name="model-figure"),
     path("m/<str:slug>/<component:component>/figures/<slug:name>.<form:form>", downloads.download, name="figure"),
     path("m/<str:slug>/<path:name>", jump.component_by_any_name, name="component-by-any-name"),
+    path("models/add/", adding.add_model, name="add-model"),
+    path("models/add/<hash:asked>.json", adding.adding_json, name="adding-json"),
+    path("models/add/<hash:asked>/", adding.adding_page, name="adding"),
+    path("models/add/<hash:asked>/progress/", adding.adding_progress, name="adding-progress"),
     path("s/<hash:survey_hash>.json", surveys.survey_json, name="survey-json"),
     path("s/<hash:survey_hash>/", surveys.survey_page, name="survey"),
     path("s/<hash:survey_hash>/progress/", surveys.survey_progress, name="survey-progress"),

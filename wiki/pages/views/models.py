@@ -1,41 +1,37 @@
-"""Home, a model's map, its data and its progress."""
+"""A model: its map, finder, scatter, layers and data, and how far its surveys are."""
 
 from __future__ import annotations
 
 import dataclasses
 import secrets
+from typing import Any
+from urllib.parse import urlencode
 
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
-from analysis.metrics import HEAD_METRICS, Metric
 from analysis.schema import Component
 from wiki.components.models import LanguageModel
 
 from ..addresses import get_model
-from ..figures import map_of, top_heads
+from ..errors import NotFound
+from ..figures import map_of
+from ..finder import COUNTS, ENDS, Question, find_heads
 from ..footer import provenance_of
+from ..layer_metrics import LayerMetrics, layer_metrics
+from ..lens import lens_curves
 from ..measurements import Measurements, measurements_of
+from ..metric_groups import HEAD_METRICS_BY_KEY, METRIC_GROUPS
+from ..model_figures import chosen_metric
+from ..model_markup import component_rows, found_rows, lens_links, map_rows, metric_options
+from ..numbers import short, with_error
 from ..responses import data_response, progress_response
+from ..scatter import Axes, scatter_of
 
-TOP = 5
-METRICS = {metric.key: metric for metric in HEAD_METRICS}
-
-
-@require_safe
-def home(request: HttpRequest) -> HttpResponse:
-    models = LanguageModel.objects.prefetch_related("pins__survey")
-    rows = [
-        {
-            "model": model,
-            "n_finished": sum(pin.survey.finished_at is not None for pin in model.pins.all()),
-            "n_pinned": len(model.pins.all()),
-        }
-        for model in models
-    ]
-    return render(request, "pages/home.html", {"rows": rows})
+# What the page's URL says: the metric of map and finder, the finder's question, the scatter's axes, another survey.
+STATE = ("metric", "top", "end", "x", "y", "survey")
 
 
 @require_safe
@@ -43,51 +39,121 @@ def model_page(request: HttpRequest, slug: str) -> HttpResponse:
     model = get_model(slug)
     measurements = measurements_of(model, survey=request.GET.get("survey", ""))
     asked = request.GET.get("metric", "")
-    metric = METRICS.get(asked) or _first_metric(measurements)
+    metric = chosen_metric(measurements, request.GET)
     measured = measurements.metrics.get(metric.key)
+    head_map = map_of(measured) if measured else None
+    question, axes = Question.of(request.GET), Axes.of(request.GET)
+    state = {name: request.GET[name] for name in STATE if request.GET.get(name)}
+    scatter, scatter_absent = scatter_of(measurements, axes)
+    layers = layer_metrics(measurements)
+    lens = lens_curves(layers)
+    found = find_heads(measured, question) if measured else []
     context = {
         "model": model,
         "jump_model": model.slug,
         "measurements": measurements,
-        "metrics": HEAD_METRICS,
+        "groups": METRIC_GROUPS,
         "metric": metric,
-        "missing": "" if asked in METRICS else asked,
-        "map": map_of(measured) if measured else None,
-        "top": top_heads(measured, n=TOP) if measured else [],
+        "missing": "" if asked in HEAD_METRICS_BY_KEY else asked,
+        "model_url": model.get_absolute_url(),
+        "map": head_map,
+        "map_rows": map_rows(model, head_map, metric) if head_map else "",
+        "uniform": short(measured.uniform) if measured and measured.uniform is not None else "",
         "absent_reason": measurements.absent.get(metric.key),
+        "measured": measured,
+        "question": question,
+        "counts": COUNTS,
+        "ends": ENDS,
+        "options": metric_options(metric),
+        "found": found,
+        "found_rows": found_rows(model, found),
+        "axes": axes,
+        "x_options": metric_options(axes.x),
+        "y_options": metric_options(axes.y),
+        "scatter": scatter,
+        "scatter_rows": component_rows(model, scatter.table()) if scatter else "",
+        "correlation": short(scatter.correlation) if scatter and scatter.correlation is not None else "",
+        "scatter_absent": scatter_absent,
+        # each form and link keeps what the others chose
+        "kept_by_tabs": urlencode(_without(state, "metric")),
+        "kept_by_finder": _without(state, "metric", "top", "end"),
+        "kept_by_scatter": _without(state, "x", "y"),
+        "query": urlencode(state),
         "layers": [Component(layer) for layer in range(model.n_layers)],
+        "layer_metrics": layers,
+        "layer_rows": component_rows(model, _layer_table(model, layers)),
+        "lens": lens,
+        "lens_links": lens_links(model, lens) if lens else "",
         "provenance": provenance_of(measurements),
-        "json_url": reverse("model-json", args=[model.slug]),
+        "json_url": f"{reverse('model-json', args=[model.slug])}{'?' if state else ''}{urlencode(state)}",
     }
     return render(request, "pages/model.html", context)
 
 
-def _first_metric(measurements: Measurements) -> Metric:
-    """The first metric that is measured, else the first of the table."""
-    return METRICS[next(iter(measurements.metrics), HEAD_METRICS[0].key)]
+def _without(state: dict[str, str], *names: str) -> dict[str, str]:
+    return {name: value for name, value in state.items() if name not in names}
+
+
+def _layer_table(model: LanguageModel, layers: LayerMetrics) -> list[tuple[Component, list[str]]]:
+    """Each layer with its figures; nothing where no metric of layers is measured."""
+    metrics = list(layers.metrics.values())
+    return [
+        (Component(layer), [with_error(of.metric, *of.at(layer)).removesuffix(of.metric.unit) for of in metrics])
+        for layer in range(model.n_layers)
+        if metrics
+    ]
 
 
 @require_safe
 def model_json(request: HttpRequest, slug: str) -> JsonResponse:
     model = get_model(slug)
     measurements = measurements_of(model, survey=request.GET.get("survey", ""))
+    layers = layer_metrics(measurements)
     return data_response(
         {
-            "model": {"slug": model.slug, "title": model.title, "hash": model.hash, "family": model.family},
-            "sizes": {**dataclasses.asdict(model.sizes), "n_parameters": model.n_parameters},
-            "metrics": {
-                key: {
-                    "values": measured.values.tolist(),
-                    "dataset": measured.dataset,
-                    "label": measured.metric.label,
-                    "unit": measured.metric.unit,
-                }
-                for key, measured in measurements.metrics.items()
+            "model": {
+                "slug": model.slug,
+                "title": model.title,
+                "hash": model.hash,
+                "family": model.family,
+                "source": model.source,
+                "licence": model.licence,
             },
+            "sizes": {
+                **dataclasses.asdict(model.sizes),
+                "n_parameters": model.n_parameters,
+                "n_all_heads": model.n_all_heads,
+                "n_all_neurons": model.n_all_neurons,
+            },
+            "metrics": {key: measured.to_json() for key, measured in measurements.metrics.items()},
             "absent": measurements.absent,
-            "provenance": {"surveys": measurements.surveys_json()},
+            "finder": _finder_json(request, measurements),
+            "layers": {key: measured.to_json() for key, measured in layers.metrics.items()},
+            "layers_absent": layers.absent,
+            "provenance": {
+                "surveys": measurements.surveys_json(),
+                "weights": measurements.weights_json(),
+            },
         }
     )
+
+
+def _finder_json(request: HttpRequest, measurements: Measurements) -> dict[str, Any]:
+    metric, question = chosen_metric(measurements, request.GET), Question.of(request.GET)
+    measured = measurements.metrics.get(metric.key)
+    heads = [found.to_json() for found in find_heads(measured, question)] if measured else []
+    return {"metric": metric.key, "top": question.top, "end": question.end, "heads": heads}
+
+
+@require_safe
+def model_scatter(request: HttpRequest, slug: str) -> JsonResponse:
+    """What the scatter of a model's page draws."""
+    model = get_model(slug)
+    measurements = measurements_of(model, survey=request.GET.get("survey", ""))
+    scatter, reason = scatter_of(measurements, Axes.of(request.GET))
+    if scatter is None:
+        raise NotFound(f"Drawing a scatter: {reason}", slug=model.slug)
+    return data_response(scatter.to_plotly())
 
 
 @require_safe

@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import pytest
+from django.test import Client
+from pytest_django import DjangoAssertNumQueries, Settings
+
+from wiki.accounts.models import User
+from wiki.experiments.models import Job, Measurement
+
+from .building import build_model
+from .test_every_page import inline_parts
+
+FOLDER = {"source": "./my-model", "revision": "", "slug": "mine"}
+
+
+@pytest.fixture(autouse=True)
+def _own_broker(settings: Settings, tmp_path: object) -> None:
+    settings.BROKER_URL = f"loupe-filesystem://{tmp_path}/broker"
+
+
+@pytest.fixture
+def operator(db: None) -> Client:
+    client = Client()
+    client.force_login(User.objects.create_user("alice", is_staff=True))
+    return client
+
+
+def ask(operator: Client, **typed: str) -> Measurement:
+    response = operator.post("/models/add/", FOLDER | typed)
+    assert response.status_code == 302
+    asked = Measurement.objects.get()
+    assert response.headers["Location"] == f"/models/add/{asked.hash}/"
+    return asked
+
+
+def addresses(asked: str) -> list[str]:
+    return ["/models/add/", f"/models/add/{asked}/", f"/models/add/{asked}.json", f"/models/add/{asked}/progress/"]
+
+
+def test_nobody_but_an_operator_adds_or_sees_models_on_their_way(client: Client, operator: Client) -> None:
+    asked = ask(operator)
+    charlie = Client()
+    charlie.force_login(User.objects.create_user("charlie"))
+    for who, name in ((client, "somebody who is not signed in"), (charlie, "charlie")):
+        for address in addresses(asked.hash):
+            response = who.get(address)
+            assert response.status_code == 403
+            assert f"Adding a model: expected an operator of this site, got {name}." in response.content.decode()
+        assert who.post("/models/add/", FOLDER | {"slug": "other"}).status_code == 403
+        assert "/models/add/" not in who.get("/").content.decode()
+    assert Measurement.objects.count() == 1
+    assert 'href="/models/add/"' in operator.get("/").content.decode()
+
+
+@pytest.mark.parametrize(
+    ("typed", "sentence"),
+    [
+        ({"source": "no such name!"}, "expected a name like EleutherAI/pythia-70m or a folder like ./my-model."),
+        ({"source": ""}, "expected a name like EleutherAI/pythia-70m"),
+        ({"revision": "main"}, "expected no revision, for a folder has none, got main."),
+        ({"source": "gpt2", "revision": "<b>"}, "expected a commit, branch or tag, got “&lt;b&gt;”."),
+        ({"slug": "Not A Slug"}, "expected a slug of small letters, digits, dots and hyphens"),
+    ],
+)
+def test_what_cannot_be_a_model_is_said_and_what_was_typed_is_kept(
+    operator: Client, typed: dict[str, str], sentence: str
+) -> None:
+    response = operator.post("/models/add/", FOLDER | typed)
+    assert response.status_code == 400
+    content = response.content.decode()
+    assert sentence in content
+    for value in (FOLDER | typed).values():
+        assert f'value="{value.replace("<", "&lt;").replace(">", "&gt;")}"' in content
+    assert not Measurement.objects.exists()
+
+
+def test_a_form_without_the_sites_token_is_refused(operator: Client) -> None:
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(User.objects.get(username="alice"))
+    assert client.post("/models/add/", FOLDER).status_code == 403
+    assert not Measurement.objects.exists()
+
+
+def test_what_is_asked_for_is_a_job_with_the_source_as_typed(operator: Client) -> None:
+    asked = ask(operator, source=" EleutherAI/pythia-70m ", revision="step1000", slug="")
+    assert (asked.kind, asked.model) == ("add-model", None)
+    assert asked.spec == {"source": "EleutherAI/pythia-70m", "revision": "step1000", "asked_slug": None}
+    assert Job.objects.get().kind == "add-model"
+
+
+def test_the_page_follows_the_job_from_waiting_to_the_new_model(operator: Client) -> None:
+    asked = ask(operator)
+    page, data, fragment = (f"/models/add/{asked.hash}{end}" for end in ("/", ".json", "/progress/"))
+
+    def seen(state: str, sentence: str) -> str:
+        content = operator.get(page).content.decode()
+        assert operator.get(data).json()["state"] == state
+        assert operator.get(data).json()["sentence"] == sentence
+        for text in (content, operator.get(fragment).content.decode()):
+            assert sentence in text
+            assert (f'hx-get="{fragment}"' in text) == (state in ("waiting", "running"))
+        return content
+
+    seen("waiting", "Waiting for a measuring worker.")
+    Job.objects.update(state=Job.State.RUNNING)
+    seen("running", "A measuring worker is fetching it, checking it and preparing the data sets for it.")
+    Job.objects.update(state=Job.State.FAILED, error="Adding ./my-model: expected config.json, got nothing.")
+    assert "/m/mine/" not in seen("failed", "Adding ./my-model: expected config.json, got nothing.")
+    ask(operator)
+    seen("waiting", "Waiting for a measuring worker.")
+    Job.objects.update(state=Job.State.DONE)
+    asked.finished_at = asked.asked_at
+    asked.save()
+    build_model("mine")
+    content = seen("finished", "mine is here, and its first surveys are asked for.")
+    assert '<a href="/m/mine/">Go to mine</a>' in content
+    assert operator.get(data).json()["model"] == "/m/mine/"
+
+
+def test_a_hash_by_which_nobody_asked_is_not_found(operator: Client) -> None:
+    assert operator.get(f"/models/add/{'0' * 64}/").status_code == 404
+    assert operator.get(f"/models/add/{'0' * 64}.json").status_code == 404
+
+
+def test_pages_of_adding_keep_the_policy_and_their_number_of_queries(
+    operator: Client, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    asked = ask(operator)
+    for address in addresses(asked.hash):
+        with django_assert_num_queries(4, exact=False) as queries:
+            response = operator.get(address)
+        assert response.status_code == 200
+        assert inline_parts(response.content) == []
+        assert len(queries.captured_queries) <= 4
+        assert operator.put(address).status_code == 405

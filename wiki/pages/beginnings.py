@@ -1,0 +1,80 @@
+"""Heads to begin with: of each model those in which a well-known behaviour is strongest."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from typing import Any
+
+import numpy as np
+from django.urls import reverse
+
+from analysis.metrics import Metric
+from analysis.schema import Component
+from wiki.components.models import LanguageModel
+from wiki.experiments.results import StoreError, SurveyResult, open_survey
+
+from .measurements import METRIC_DATASETS
+from .metric_groups import HEAD_METRICS_BY_KEY
+from .numbers import with_unit
+
+logger = logging.getLogger(__name__)
+
+# Behaviours that a newcomer reads about first.
+_KEYS = ("induction_repeated", "previous_token", "duplicate_token", "self")
+
+
+@dataclasses.dataclass(frozen=True)
+class Beginning:
+    """The head of a model with the highest value of a metric."""
+
+    model: LanguageModel
+    metric: Metric
+    component: Component
+    value: float
+
+    @property
+    def figure(self) -> str:
+        return with_unit(self.metric, self.value)
+
+    @property
+    def url(self) -> str:
+        return reverse("head", args=[self.model.slug, self.component])
+
+    def to_json(self) -> dict[str, Any]:
+        return {"metric": self.metric.key, "head": str(self.component), "value": self.value, "url": self.url}
+
+
+def beginnings_of(model: LanguageModel) -> list[Beginning]:
+    """What the pinned surveys that are finished and readable can name; reads no row beyond `pins__survey`."""
+    results = _results(model)
+    found = []
+    for metric in (HEAD_METRICS_BY_KEY[key] for key in _KEYS):
+        assert metric.dataset_kind is not None
+        result = results.get(METRIC_DATASETS[metric.dataset_kind])
+        if result and metric in result.metrics and (beginning := _highest(model, metric, result)):
+            found.append(beginning)
+    return found
+
+
+def _results(model: LanguageModel) -> dict[str, SurveyResult]:
+    results = {}
+    for survey in (pin.survey for pin in model.pins.all()):
+        if survey.finished_at and survey.dataset in METRIC_DATASETS.values():
+            try:
+                results[survey.dataset] = open_survey(survey)
+            except StoreError as error:
+                logger.error("survey of %s: %s", survey.dataset, error)
+    return results
+
+
+def _highest(model: LanguageModel, metric: Metric, result: SurveyResult) -> Beginning | None:
+    try:
+        values = result.metric(metric)
+    except StoreError as error:
+        logger.error("survey of %s: %s", result.spec.dataset, error)
+        return None
+    if not np.isfinite(values).any():
+        return None
+    layer, head = np.unravel_index(np.nanargmax(values), values.shape)
+    return Beginning(model, metric, Component(int(layer), head=int(head)), float(values[layer, head]))

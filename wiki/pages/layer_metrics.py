@@ -1,0 +1,71 @@
+"""What the pinned survey of natural text says of every layer of a model."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from analysis.metrics import LAYER_METRICS, Metric
+from analysis.schema import DatasetKind
+from wiki.experiments.results import StoreError
+
+from .measurements import METRIC_DATASETS, Measurements
+
+
+@dataclasses.dataclass(frozen=True)
+class LayerMetric:
+    """One metric of all layers: float64 [layer] each."""
+
+    metric: Metric
+    values: np.ndarray
+    errors: np.ndarray  # standard errors over documents
+    positions: int  # that each value is a mean over
+
+    def at(self, layer: int) -> tuple[float, float | None]:
+        """A layer's value and its standard error, `None` where it has none."""
+        error = float(self.errors[layer])
+        return float(self.values[layer]), error if np.isfinite(error) else None
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "values": self.values.tolist(),
+            "errors": self.errors.tolist(),
+            "positions": self.positions,
+            "label": self.metric.label,
+            "unit": self.metric.unit,
+            "definition": self.metric.definition,
+        }
+
+
+@dataclasses.dataclass(frozen=True)
+class LayerMetrics:
+    """The metrics of layers that are measured, by key, and a sentence for those that are not."""
+
+    metrics: dict[str, LayerMetric]
+    absent: dict[str, str]
+
+
+def layer_metrics(measurements: Measurements) -> LayerMetrics:
+    """Read the layers' metrics; whatever is not there is absent with a reason."""
+    dataset = METRIC_DATASETS[DatasetKind.NATURAL]
+    result = measurements.results.get(dataset)
+    if result is None:
+        reason = next(
+            (item.sentence for item in measurements.progress if item.survey.dataset == dataset),
+            f"no survey of {dataset} is pinned for this model.",
+        )
+        return LayerMetrics({}, {metric.key: f"not measured yet: {reason}" for metric in LAYER_METRICS})
+    metrics, absent = {}, {}
+    for metric in LAYER_METRICS:
+        if metric not in result.metrics:
+            absent[metric.key] = f"not measured: the pinned survey of {dataset} did not ask for it."
+            continue
+        try:
+            errors = result.error(metric)
+            assert errors is not None, "every metric of layers is a mean"
+            metrics[metric.key] = LayerMetric(metric, result.metric(metric), errors, result.queries[metric.key])
+        except StoreError as error:
+            absent[metric.key] = f"not readable: {error}"
+    return LayerMetrics(metrics, absent)
