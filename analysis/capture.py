@@ -178,8 +178,8 @@ def reading_patterns(model: PreTrainedModel, reader: PatternReader) -> Iterator[
         yield
 
 
-def _start_hook(layer: int, reader: StartReader) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
-    def at_start(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+def _start_hook(layer: int, reader: StartReader) -> Callable[[nn.Module, tuple[Any, ...]], None]:
+    def at_start(module: nn.Module, inputs: tuple[Any, ...]) -> None:
         reader(layer, inputs[0])
 
     return at_start
@@ -211,7 +211,7 @@ def _read_residual(model: PreTrainedModel, layer: int, block: nn.Module, reader:
 
         return at_output
 
-    def at_end(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+    def at_end(module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> None:
         reader(layer, ResidualReading(inputs[0], added.pop("attention"), added.pop("mlp"), output))
 
     return [
