@@ -24,7 +24,7 @@ def decompress_pattern(frame: np.ndarray, *, n_tokens: int) -> np.ndarray:
 
 def decompress_patterns(frames: np.ndarray, ends: np.ndarray, *, n_tokens: int) -> list[np.ndarray]:
     """Every head's pattern, uint8 [dest, src], from frames end to end, uint8 [bytes], that end at `ends`."""
-    decompressor, data, size = zstandard.ZstdDecompressor(), memoryview(frames), n_tokens * n_tokens
+    decompressor, data, size = zstandard.ZstdDecompressor(), frames.tobytes(), n_tokens * n_tokens
     return [
         np.frombuffer(decompressor.decompress(data[start:end], max_output_size=size), np.uint8).reshape(-1, n_tokens)
         for start, end in zip([0, *ends[:-1]], ends, strict=True)

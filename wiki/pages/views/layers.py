@@ -11,6 +11,7 @@ from analysis.metrics import HEAD_METRICS
 from analysis.schema import Component
 
 from ..addresses import get_model, require_component
+from ..caching import cached_page
 from ..figures import layer_table
 from ..footer import provenance_of
 from ..measurements import measurements_of
@@ -18,6 +19,7 @@ from ..responses import data_response
 
 
 @require_safe
+@cached_page
 def layer_page(request: HttpRequest, slug: str, component: Component) -> HttpResponse:
     model = get_model(slug)
     require_component(model, component)

@@ -15,6 +15,7 @@ from analysis.schema import Component
 from wiki.components.models import LanguageModel
 
 from ..addresses import get_model
+from ..caching import cached_page
 from ..figures import map_of, top_heads
 from ..footer import provenance_of
 from ..measurements import Measurements, measurements_of
@@ -39,6 +40,7 @@ def home(request: HttpRequest) -> HttpResponse:
 
 
 @require_safe
+@cached_page
 def model_page(request: HttpRequest, slug: str) -> HttpResponse:
     model = get_model(slug)
     measurements = measurements_of(model, survey=request.GET.get("survey", ""))
