@@ -132,6 +132,7 @@ class NeuronOnText:
     text: OwnText
     tokens: list[NeuronToken]
     largest: str  # magnitude
+    half: str  # half of it, for the middle of the scale
     summary: str
     absent: str = ""  # why there are no tokens
 
@@ -156,9 +157,9 @@ def neuron_on_text(model: LanguageModel, name: str, component: Component) -> Neu
     try:
         values = text.result.activations(text.row.index, component)
     except StoreError as error:
-        return NeuronOnText(text, [], "", "", absent=str(error))
+        return NeuronOnText(text, [], "", "", "", absent=str(error))
     if values is None:
-        return NeuronOnText(text, [], "", "", absent="what neurons do on this text was not kept.")
+        return NeuronOnText(text, [], "", "", "", absent="what neurons do on this text was not kept.")
     return _neuron_on_text(text, values, component)
 
 
@@ -181,4 +182,4 @@ def _neuron_on_text(text: OwnText, values: np.ndarray, component: Component) -> 
         f"{component} is highest on “{token_name(tokens[high].text)}”, position {high}, {tokens[high].figure}, "
         f"and lowest on “{token_name(tokens[low].text)}”, position {low}, {tokens[low].figure}."
     )
-    return NeuronOnText(text, tokens, short(largest), summary)
+    return NeuronOnText(text, tokens, short(largest), short(largest / 2), summary)

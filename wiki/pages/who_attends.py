@@ -338,10 +338,11 @@ def _lines(title: str) -> list[str]:
     return [before if len(before) < 100 else f"{before[:99]}…", f"{by}{after}".strip()]
 
 
-def source_of(text: Text) -> str:
-    """Where the patterns of a text come from, in one line."""
+def source_of(text: Text, *, digits: int = 64) -> str:
+    """Where the patterns of a text come from, in one line, with so many digits of each hash."""
     if isinstance(text, OwnText):
         spec = text.prompt.spec
-        return f"text {text.prompt.hash}, model {spec['model_hash']}, code {spec['code']}"
-    spec_of = text.result.spec
-    return f"survey {spec_of.hash}, model {spec_of.model_hash}, dataset {spec_of.dataset_hash}, code {spec_of.code}"
+        return f"text {text.prompt.hash[:digits]}, model {spec['model_hash'][:digits]}, code {spec['code']}"
+    survey = text.result.spec
+    hashes = {"survey": survey.hash, "model": survey.model_hash, "dataset": survey.dataset_hash}
+    return f"{', '.join(f'{name} {value[:digits]}' for name, value in hashes.items())}, code {survey.code}"

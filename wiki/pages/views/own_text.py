@@ -225,7 +225,7 @@ def _pair_page(request: HttpRequest, model: LanguageModel, text: Text, **context
         "view": view,
         "error": error,
         "show_all": show_all,
-        "source": source_of(text),
+        "source": source_of(text, digits=8),
         "json_query": request.META.get("QUERY_STRING", ""),
         "own": isinstance(text, OwnText),
     }
