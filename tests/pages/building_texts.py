@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from analysis.patterns import compress_patterns
 from analysis.schema import JobKind, PromotedSpec, PromptSpec
-from analysis.store import promoted_path, prompt_path, publish, write_arrays
+from analysis.store import promoted_path, prompt_path, publish, vocabulary_path, write_arrays
 from wiki.components.models import LanguageModel
 from wiki.experiments import results
 from wiki.experiments.models import Job, Measurement
@@ -64,7 +64,19 @@ def publish_prompt(model: LanguageModel, spec: PromptSpec, *, seed: int) -> None
             write_arrays(folder, arrays, file=f"layer-{layer}")
     with publish(promoted_path(results._store(), spec.hash), meta={"spec": spec.to_json()}) as folder:
         for layer in range(model.n_layers):
-            write_arrays(folder, {}, file=f"layer-{layer}")
+            tokens, logits = promoted(model, layer)
+            write_arrays(folder, {"promoted.0": tokens, "promoted_logit.0": logits}, file=f"layer-{layer}")
+    if not (path := vocabulary_path(results._store(), model.hash)).exists():
+        texts = [f" w{token}" for token in range(model.d_vocab)]
+        with publish(path, meta={}) as folder:
+            joined = np.frombuffer("".join(texts).encode(), dtype=np.uint8)
+            write_arrays(folder, {"text": joined, "ends": np.cumsum([0, *map(len, texts)])})
+
+
+def promoted(model: LanguageModel, layer: int) -> tuple[np.ndarray, np.ndarray]:
+    """Tokens, int32, and their logits, float32 [head, dest, 8]."""
+    generator, shape = np.random.default_rng(100 + layer), (model.n_heads, len(TOKENS), 8)
+    return generator.integers(0, model.d_vocab, shape).astype(np.int32), generator.random(shape).astype(np.float32)
 
 
 def prompt_pattern(model: LanguageModel, *, seed: int = 11) -> np.ndarray:

@@ -6,18 +6,20 @@ import csv
 import html
 import json
 import re
+import shutil
 from datetime import timedelta
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 from django.core.cache import cache
+from django.template.loader import render_to_string
 from django.test import Client
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries, Settings
 
 from analysis.schema import Component, JobKind, PromptSpec
-from analysis.store import prompt_path
+from analysis.store import promoted_path, prompt_path
 from tests.pages.test_every_page import inline_parts
 from wiki.components.models import LanguageModel
 from wiki.experiments import results
@@ -27,7 +29,7 @@ from wiki.pages import limits
 from wiki.pages.own_text import neuron_on_text
 
 from .building import build_measured_model, build_model
-from .building_texts import TOKENS, TYPED, build_prompt, neuron_steps, prompt_pattern
+from .building_texts import TOKENS, TYPED, build_prompt, neuron_steps, promoted, prompt_pattern
 
 FORM = "/m/tiny/text/"
 
@@ -409,6 +411,37 @@ def test_the_head_page_shows_the_text_with_its_bytes_at_an_immutable_address(
     waiting = build_prompt(model, "another", state="queued")
     assert client.get(f"/t/{waiting.hash}/patterns/L1H2.u8").status_code == 404
     assert "The link names the text" in words_of(client, f"/m/tiny/L1H2/?text={waiting.hash[:8]}")
+
+
+def test_what_a_head_would_write_and_promotes_on_the_text_is_at_immutable_addresses(
+    client: Client, model: LanguageModel
+) -> None:
+    prompt = build_prompt(model)
+    norms = client.get(f"/t/{prompt.hash}/norms/L1H2.f32")
+    assert np.frombuffer(norms.content, dtype="<f4").tolist() == [1.0] * len(TOKENS)
+    answer = client.get(f"/t/{prompt.hash}/promoted/L1H2.json")
+    tokens, logits = promoted(model, 1)
+    data = json.loads(answer.content)
+    assert data["tokens"] == [[f" w{token}" for token in row] for row in tokens[2]]
+    assert data["logits"] == [[round(float(logit), 4) for logit in row] for row in logits[2]]
+    assert "immutable" in norms.headers["Cache-Control"]
+    assert "immutable" in answer.headers["Cache-Control"]
+    shutil.rmtree(promoted_path(results._store(), prompt.hash))
+    gone = client.get(f"/t/{prompt.hash}/promoted/L1H2.json")
+    assert gone.status_code == 404
+    assert "not computed yet" in json.loads(gone.content)["error"]
+
+
+def test_the_part_of_the_neuron_page_is_drawn_with_what_it_says(model: LanguageModel) -> None:
+    own = neuron_on_text(model, build_prompt(model).hash, Component(1, neuron=5))
+    assert own
+    drawn = render_to_string("pages/_own_text_neuron.html", {"own": own})
+    assert inline_parts(drawn.encode()) == []
+    tokens = re.findall(r'<span class="token a(\d+) (\w+)" title="position (\d+): ([^"]+)">', drawn)
+    assert [(int(level), sign, int(at), html.unescape(figure)) for level, sign, at, figure in tokens] == [
+        (token.level, token.sign, token.position, token.figure) for token in own.tokens
+    ]
+    assert own.url in drawn
 
 
 def test_a_neurons_activations_on_the_text_are_read_with_their_scale(model: LanguageModel) -> None:

@@ -143,9 +143,9 @@ class KeptTexts(Result):
         """How long a vector the head writes for each key that it attends to fully: float32 [src]."""
         return self.read(f"value_norm.{row}", component.head, file=f"layer-{component.layer}")
 
-    def promoted(self, row: int, component: Component, query: int) -> tuple[np.ndarray, np.ndarray] | None:
-        """The tokens that the head's output at a query promotes, int32, and by how much, float32 [8]; None where that
-        was not computed."""
+    def promoted(self, row: int, component: Component, query: int | slice) -> tuple[np.ndarray, np.ndarray] | None:
+        """The tokens that the head's output at a query promotes, int32, and by how much, float32 [8]; for a slice of
+        queries [query, 8]. None where that was not computed."""
         file, source = f"layer-{component.layer}", Result(self.later) if self.later else self
         if f"promoted.{row}" not in source.names(file=file):
             return None

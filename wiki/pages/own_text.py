@@ -68,7 +68,11 @@ class OwnText(Text):
         return DatasetKind.NATURAL
 
     def bytes_url(self, component: Component) -> str:
-        return reverse("own-pattern", args=[self.prompt.hash, component])
+        return self.url("pattern", component)
+
+    def url(self, name: str, component: Component) -> str:
+        """Where something of a head on this text is: `pattern`, `value-norms` or `promoted`."""
+        return reverse(f"own-{name}", args=[self.prompt.hash, component])
 
 
 def own_text(model: LanguageModel, name: str) -> OwnText | None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -12,7 +14,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from analysis.schema import Component, JobKind, SchemaError
 from wiki.components.models import LanguageModel
 from wiki.experiments.models import Measurement
-from wiki.experiments.results import StoreError, open_prompt
+from wiki.experiments.results import KeptTexts, StoreError, open_prompt, open_vocabulary
 from wiki.experiments.texts import KEPT_DAYS, ask_for_prompt, find_prompt, is_at_hand, progress_of_prompt
 
 from ..addresses import component_url, get_model, require_component
@@ -33,7 +35,8 @@ from ..own_text import (
 from ..responses import data_response
 from ..who_attends import read_pair, source_of, who_attends, who_attends_json
 
-IMMUTABLE = "public, max-age=31536000, immutable"
+# What lies at an address with a text's hash never changes.
+IMMUTABLE = {"Cache-Control": "public, max-age=31536000, immutable"}
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -263,18 +266,58 @@ def _pair_json(request: HttpRequest, model: LanguageModel, text: Text, more: dic
         return JsonResponse({"error": str(error)}, status=404)
 
 
-@require_safe
-def own_pattern_bytes(request: HttpRequest, prompt_hash: str, component: Component) -> HttpResponse:
-    """A head's attention on a person's own text: n × n bytes, row by row, 255 for 1."""
+def _measured(prompt_hash: str, component: Component) -> tuple[LanguageModel, KeptTexts]:
+    """The model and what was measured on a text, where the component exists; else 404 with a sentence."""
     prompt = Measurement.objects.select_related("model").filter(pk=prompt_hash, kind=JobKind.PROMPT.value).first()
     if prompt is None or prompt.model is None:
         raise NotFound(f"Looking for the text {prompt_hash[:12]}: no text of that hash is here.")
     require_component(prompt.model, component)
     if prompt.finished_at is None:
-        raise NotFound(f"The text {prompt_hash[:12]} has no patterns yet: {progress_of_prompt(prompt).sentence}")
+        raise NotFound(f"The text {prompt_hash[:12]} is not measured yet: {progress_of_prompt(prompt).sentence}")
     try:
-        data = open_prompt(prompt).pattern(0, component).tobytes()
+        return prompt.model, open_prompt(prompt)
     except StoreError as error:
         raise NotFound(str(error)) from error
-    headers = {"Cache-Control": IMMUTABLE, "Content-Length": str(len(data))}
+
+
+def _bytes_of(read: Callable[[], np.ndarray]) -> HttpResponse:
+    try:
+        data = read().tobytes()
+    except StoreError as error:
+        raise NotFound(str(error)) from error
+    headers = IMMUTABLE | {"Content-Length": str(len(data))}
     return HttpResponse(data, content_type="application/octet-stream", headers=headers)
+
+
+@require_safe
+def own_pattern_bytes(request: HttpRequest, prompt_hash: str, component: Component) -> HttpResponse:
+    """A head's attention on a person's own text: n × n bytes, row by row, 255 for 1."""
+    _, result = _measured(prompt_hash, component)
+    return _bytes_of(lambda: result.pattern(0, component))
+
+
+@require_safe
+def own_value_norm_bytes(request: HttpRequest, prompt_hash: str, component: Component) -> HttpResponse:
+    """How long a vector a head writes for each key that it attends to fully: n float32, little-endian."""
+    _, result = _measured(prompt_hash, component)
+    return _bytes_of(lambda: result.value_norms(0, component).astype("<f4"))
+
+
+@require_safe
+def own_promoted_json(request: HttpRequest, prompt_hash: str, component: Component) -> JsonResponse:
+    """The tokens that a head's output promotes at every query of a text, and by how much."""
+    model, result = _measured(prompt_hash, component)
+    try:
+        found = result.promoted(0, component, slice(None))
+        if found is None:
+            raise NotFound(f"Looking for what {component} promotes on the text {prompt_hash[:12]}: not computed yet.")
+        tokens, logits = found
+        texts = open_vocabulary(model).texts(tokens.ravel())
+    except StoreError as error:
+        raise NotFound(str(error)) from error
+    n = tokens.shape[1]
+    data = {
+        "tokens": [texts[start : start + n] for start in range(0, len(texts), n)],
+        "logits": [[round(logit, 4) for logit in row] for row in logits.astype(float).tolist()],
+    }
+    return JsonResponse(data, headers=IMMUTABLE, json_dumps_params={"ensure_ascii": False, "separators": (",", ":")})
