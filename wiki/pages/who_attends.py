@@ -323,7 +323,7 @@ def who_attends_figure(request: HttpRequest, model: LanguageModel, component: Co
             "layers": [(layer, 80 + 20 * layer) for layer in range(n_layers)],
             "heads": [(head, 58 + 30 * head) for head in range(n_heads)],
             "shades": [(44 + 12 * shade, f"{shade / 20:.2f}") for shade in range(21)],
-            "width": max(620, 60 + 30 * n_heads),
+            "width": max(800, 60 + 30 * n_heads),
             "height": 126 + 20 * n_layers,
             "legend_y": 78 + 20 * n_layers,
             "lines": _lines(title),
