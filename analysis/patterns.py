@@ -20,3 +20,12 @@ def decompress_pattern(frame: np.ndarray, *, n_tokens: int) -> np.ndarray:
     size = n_tokens * n_tokens
     pattern = zstandard.ZstdDecompressor().decompress(frame.tobytes(), max_output_size=size)
     return np.frombuffer(pattern, dtype=np.uint8).reshape(n_tokens, n_tokens)
+
+
+def decompress_patterns(frames: np.ndarray, ends: np.ndarray, *, n_tokens: int) -> list[np.ndarray]:
+    """Every head's pattern, uint8 [dest, src], from frames end to end, uint8 [bytes], that end at `ends`."""
+    decompressor, data, size = zstandard.ZstdDecompressor(), frames.tobytes(), n_tokens * n_tokens
+    return [
+        np.frombuffer(decompressor.decompress(data[start:end], max_output_size=size), np.uint8).reshape(-1, n_tokens)
+        for start, end in zip([0, *ends[:-1]], ends, strict=True)
+    ]

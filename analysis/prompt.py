@@ -1,4 +1,8 @@
-"""A person's own text: every head's attention on it, kept as a survey keeps its texts."""
+"""A person's own text: what every head and neuron does on it, kept as a survey keeps its texts.
+
+The artifact holds a file a layer with the arrays of `KeptRows.patterns` and `KeptNeurons.arrays` for row 0; another,
+made afterwards, those of `KeptRows.promoted`.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +19,7 @@ from analysis.anatomy import body_of, sizes_of
 from analysis.capture import AttentionReading, ResidualReading, reading
 from analysis.models import load_model, model_path
 from analysis.schema import CODE_VERSION, PromotedSpec, PromptSpec
-from analysis.statistics.kept import KeptRows
+from analysis.statistics.kept import KeptNeurons, KeptRows
 from analysis.store import (
     Artifact,
     discard_unless_whole,
@@ -35,13 +39,15 @@ class PromptError(Exception):
 
 
 def measure_prompt(store: Path, spec: PromptSpec) -> None:
-    """Run the model over BOS and the text, and publish every head's pattern; what is there whole is kept."""
+    """Run the model over BOS and the text, and publish every head's pattern and every neuron's activations; what is
+    there whole is kept. A text of too many tokens, or asked for by other code, is a `PromptError`."""
     path = prompt_path(store, spec.hash)
     if discard_unless_whole(path):
         return
     artifact, model, tokens = _open(store, spec)
     start = time.perf_counter()
-    kept = _read(model, tokens)
+    neurons = KeptNeurons()
+    kept = _read(model, tokens, neurons=neurons)
     meta = {
         "spec": spec.to_json(),
         "pattern_rows": [{"title": "your text", "tokens": token_texts(artifact, tokens)}],
@@ -53,8 +59,9 @@ def measure_prompt(store: Path, spec: PromptSpec) -> None:
         },
     }
     with publish(path, meta=meta) as folder:
+        activations = neurons.arrays()
         for layer, arrays in kept.patterns().items():
-            write_arrays(folder, arrays, file=f"layer-{layer}")
+            write_arrays(folder, arrays | activations[layer], file=f"layer-{layer}")
 
 
 def measure_promoted(store: Path, spec: PromotedSpec, *, on_layer: Callable[[int], None]) -> None:
@@ -80,10 +87,12 @@ def _open(store: Path, spec: PromptSpec) -> tuple[Artifact, PreTrainedModel, np.
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model = load_model(store, spec.model, expected_hash=spec.model_hash, device=device)
     artifact = open_artifact(model_path(store, spec.model))
-    return artifact, model, tokens_of(artifact.path / "tokenizer.json", spec.text, bos=artifact.meta["bos"])
+    limit = min(MAX_TOKENS, getattr(model.config, "max_position_embeddings", MAX_TOKENS))
+    tokens = tokens_of(artifact.path / "tokenizer.json", spec.text, bos=artifact.meta["bos"], limit=limit)
+    return artifact, model, tokens
 
 
-def _read(model: PreTrainedModel, tokens: np.ndarray) -> KeptRows:
+def _read(model: PreTrainedModel, tokens: np.ndarray, *, neurons: KeptNeurons | None = None) -> KeptRows:
     sizes = sizes_of(model.config)
     kept = KeptRows(model, sizes)
 
@@ -95,18 +104,18 @@ def _read(model: PreTrainedModel, tokens: np.ndarray) -> KeptRows:
             kept.add_final(read.after, {0: 0})
 
     batch = torch.from_numpy(tokens.astype(np.int64))[None].to(model.device)
-    with torch.inference_mode(), reading(model, attention=at_attention, residual=at_end):
+    at_neurons = neurons.add if neurons else None
+    with torch.inference_mode(), reading(model, attention=at_attention, neurons=at_neurons, residual=at_end):
         body_of(model)(input_ids=batch, use_cache=False)
     return kept
 
 
-def tokens_of(tokenizer: Path, text: str, *, bos: int) -> np.ndarray:
-    """BOS and the tokens of a text, special tokens in it read as plain text: int32. Too many are refused."""
+def tokens_of(tokenizer: Path, text: str, *, bos: int, limit: int = MAX_TOKENS) -> np.ndarray:
+    """BOS and the tokens of a text, special tokens in it read as plain text: int32. More than `limit` in all are a
+    `PromptError`, and so is none beside BOS."""
     encoder = Tokenizer.from_file(str(tokenizer))
     encoder.encode_special_tokens = True
     ids = encoder.encode(text, add_special_tokens=False).ids
-    if not 1 <= len(ids) < MAX_TOKENS:
-        raise PromptError(
-            f"Reading a text: expected 1 to {MAX_TOKENS - 1} tokens, got {len(ids)}; shorten it and run it again."
-        )
+    if not 1 <= len(ids) < limit:
+        raise PromptError(f"Reading a text: expected 1 to {limit - 1} tokens, got {len(ids)}; shorten it.")
     return np.asarray([bos, *ids], dtype=np.int32)

@@ -89,7 +89,8 @@ def _do(lease: Lease) -> dict[str, Any] | None:
         case JobKind.SURVEY_MERGE:
             merge_survey(store, SurveySpec.from_json(lease.spec), on_partial=lease.renew)
         case JobKind.PROMPT:
-            measure_prompt(store, PromptSpec.from_json(lease.spec))
+            with lease.kept():
+                measure_prompt(store, PromptSpec.from_json(lease.spec))
         case JobKind.PROMOTED:
             measure_promoted(store, PromotedSpec.from_json(lease.spec), on_layer=lease.renew)
         case JobKind.WEIGHTS:

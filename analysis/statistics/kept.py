@@ -15,13 +15,34 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from analysis.anatomy import attention_weights, body_of, family_of, final_norm, unembedding_of
-from analysis.capture import AttentionReading
+from analysis.capture import AttentionReading, NeuronReading
 from analysis.patterns import compress_patterns
 from analysis.schema import Sizes
 
 from .heads import output_gram, output_length
 
 N_PROMOTED = 8
+
+
+class KeptNeurons:
+    """Every neuron's activations on one row, layer by layer."""
+
+    def __init__(self) -> None:
+        self._arrays: dict[int, dict[str, np.ndarray]] = {}
+
+    def add(self, layer: int, reading: NeuronReading) -> None:
+        """Keep a batch of one row."""
+        activation = reading.activation[0].float().T  # [neuron, pos]
+        activation = torch.cat([torch.zeros_like(activation[:, :1]), activation[:, 1:]], dim=1)
+        scale = activation.abs().amax(1)
+        steps = (activation * (127 / scale.clamp(min=torch.finfo(scale.dtype).tiny))[:, None]).round().to(torch.int8)
+        self._arrays[layer] = {"neuron_steps.0": steps.cpu().numpy(), "neuron_scale.0": scale.cpu().numpy()}
+
+    def arrays(self) -> dict[int, dict[str, np.ndarray]]:
+        """By layer: `neuron_scale.0` float32 [neuron], the largest magnitude, and `neuron_steps.0` int8 [neuron, pos],
+        activations in steps of a 127th of it: a byte an activation, 12 MB for 46,080 neurons on 256 tokens. Position
+        0, the BOS token, is 0: activations there are of another size and say nothing of a text."""
+        return self._arrays
 
 
 class KeptRows:

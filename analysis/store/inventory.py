@@ -25,11 +25,15 @@ class EntryKind(Enum):
     DATASET = "datasets"
     SURVEY = "surveys"
     PARTIALS = "partials"  # of one survey, all its shards
+    WEIGHTS = "weights"
+    PROMPT = "prompts"
+    PROMOTED = "promoted"  # under the hash of its prompt
+    VOCABULARY = "vocabularies"  # under the hash of its model
     ASIDE = "aside"  # a folder that was being written into
     STRAY = "stray"  # an object that its artifact's manifest does not name: of a writer who came second
 
 
-_ARTIFACTS = {kind.value: kind for kind in (EntryKind.MODEL, EntryKind.DATASET, EntryKind.SURVEY, EntryKind.PARTIALS)}
+_ARTIFACTS = {kind.value: kind for kind in EntryKind if kind not in (EntryKind.ASIDE, EntryKind.STRAY)}
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,7 @@ class Entry:
 
 
 def entries_of(store: Path) -> list[Entry]:
-    """Everything in the store's folders for models, datasets, surveys and partials, and what killed writers left.
+    """Everything in the store's folders for artifacts and partials, and what killed writers left.
 
     What a living writer is writing on this machine is left out.
     """

@@ -17,11 +17,21 @@ from django.db import OperationalError
 from django.utils import timezone
 from pytest_django import Settings
 
-from analysis.schema import SurveySpec
-from analysis.store import is_complete, open_store, publish, survey_path, write_arrays
+from analysis.schema import JobKind, PromotedSpec, PromptSpec, SurveySpec, WeightsSpec
+from analysis.store import (
+    is_complete,
+    open_store,
+    promoted_path,
+    prompt_path,
+    publish,
+    survey_path,
+    vocabulary_path,
+    weights_path,
+    write_arrays,
+)
 from tests.object_store import ObjectStore
 from wiki.components.models import LanguageModel
-from wiki.experiments.models import Survey
+from wiki.experiments.models import Job, Measurement, Survey
 
 pytestmark = pytest.mark.both_databases
 
@@ -182,3 +192,70 @@ def test_a_database_that_does_not_answer_costs_nothing(
         sweep()
     for name in LEFT:
         assert is_complete(swept_store / name) or is_complete(swept_store / name / "shard-00000")
+
+
+def put_text(store: Path, model: LanguageModel, text: str, *, days_ago: int) -> PromptSpec:
+    """A measured text and the tokens promoted on it, asked for so long ago."""
+    spec = PromptSpec(model.slug, model.hash, text)
+    put(prompt_path(store, spec.hash))
+    put(promoted_path(store, spec.hash))
+    asked = timezone.now() - timedelta(days=days_ago)
+    for kind, asked_for in ((JobKind.PROMPT, spec), (JobKind.PROMOTED, PromotedSpec(**spec.to_json()))):
+        row = Measurement.objects.create(
+            hash=asked_for.hash,
+            kind=kind.value,
+            model=model,
+            spec=asked_for.to_json(),
+            asked_at=asked,
+            finished_at=asked,
+        )
+        Job.objects.create(measurement=row, kind=kind.value, state=Job.State.DONE)
+    return spec
+
+
+def test_texts_go_after_thirty_days_with_their_rows_and_what_else_was_measured_stays_while_a_row_names_it(
+    swept_store: Path, model: LanguageModel, small_spec: SurveySpec
+) -> None:
+    survey = fill(swept_store, model, small_spec)
+    old = put_text(swept_store, model, "old", days_ago=31)
+    young = put_text(swept_store, model, "young", days_ago=29)
+    weights = WeightsSpec(model.slug, model.hash, survey.hash)
+    Measurement.objects.create(hash=weights.hash, kind=JobKind.WEIGHTS.value, model=model, spec=weights.to_json())
+    for place, known in ((weights_path, weights.hash), (vocabulary_path, model.hash), (prompt_path, young.hash)):
+        put(place(swept_store, UNKNOWN))
+        if place is not prompt_path:
+            put(place(swept_store, known))
+    nobody = "no text of that hash was asked for in the last 30 days"
+    left = {
+        f"prompts/{old.hash}": nobody,
+        f"promoted/{old.hash}": nobody,
+        f"prompts/{UNKNOWN}": nobody,
+        f"weights/{UNKNOWN}": "no reading of weights of that hash is asked for here",
+        f"vocabularies/{UNKNOWN}": "no model of that hash is here",
+    }
+    assert left.items() <= sweep(dry_run=True).items()
+    assert Measurement.objects.count() == 5, "a dry run forgets nothing"
+    assert left.items() <= sweep().items()
+    assert set(Measurement.objects.values_list("hash", flat=True)) == {
+        young.hash,
+        PromotedSpec(**young.to_json()).hash,
+        weights.hash,
+    }
+    assert Job.objects.filter(measurement__isnull=False).count() == 2
+    for path in (
+        prompt_path(swept_store, young.hash),
+        promoted_path(swept_store, young.hash),
+        weights_path(swept_store, weights.hash),
+        vocabulary_path(swept_store, model.hash),
+    ):
+        assert is_complete(path), path
+    for name in left:
+        assert not is_complete(swept_store / name), name
+    assert sweep() == {}
+
+
+def test_texts_alone_also_tell_the_wrong_database(swept_store: Path, db: None) -> None:
+    put(prompt_path(swept_store, UNKNOWN))
+    with pytest.raises(CommandError, match="expected a database that names surveys, got one without any though"):
+        sweep()
+    assert is_complete(prompt_path(swept_store, UNKNOWN))

@@ -12,11 +12,16 @@ from django.utils import timezone
 
 from analysis.store import StoreError, open_store
 from analysis.store.inventory import Entry, EntryKind, discard, entries_of
+from wiki.components.models import LanguageModel
 
-from .models import Survey
+from .models import Measurement, Survey
+from .texts import KEPT_DAYS, forget_old_texts, living_prompts
 
 # What is younger may be in use by somebody who has not said so yet: a download, an upload, a dataset just tokenised.
 GRACE = timedelta(days=1)
+
+
+_NAMED_BY_ROWS = {EntryKind.SURVEY, EntryKind.WEIGHTS, EntryKind.PROMPT, EntryKind.PROMOTED}
 
 
 class CollectError(Exception):
@@ -33,17 +38,20 @@ class Leftover:
 
 
 def collect_leftovers(*, dry_run: bool) -> Iterator[Leftover]:
-    """Each leftover, after it was removed unless `dry_run`. What a `Survey` row names is never one,
-    nor is a whole model. The rows are asked again for each, just before it goes.
+    """Each leftover, after it was removed unless `dry_run`. What a `Survey` or `Measurement` row names is never one,
+    nor is a whole model; but the rows of texts that were kept long enough go first. The rows are asked again for each,
+    just before it goes.
     """
     store = open_store(Path(settings.DATA_DIR), settings.STORE_URL)
     try:
         entries = entries_of(store)
-        if any(entry.kind is EntryKind.SURVEY for entry in entries) and not Survey.objects.exists():
+        if any(entry.kind in _NAMED_BY_ROWS for entry in entries) and not Survey.objects.exists():
             raise CollectError(
                 f"Sweeping {settings.STORE_URL or store}: expected a database that names surveys, got one without any "
                 "though the store has some; is LOUPE_DATABASE_URL the right one?"
             )
+        if not dry_run:
+            forget_old_texts()
         for entry in entries:
             if entry.modified > timezone.now() - GRACE:
                 continue
@@ -67,9 +75,30 @@ def _reason(entry: Entry) -> str:
         case EntryKind.DATASET:
             tokens = (entry.meta or {}).get("hash")
             return "" if Survey.objects.filter(spec__dataset_hash=tokens).exists() else "no survey reads these tokens"
+        case EntryKind.WEIGHTS | EntryKind.PROMPT | EntryKind.PROMOTED | EntryKind.VOCABULARY:
+            return _why_not_measured(entry)
         case EntryKind.SURVEY | EntryKind.PARTIALS:
-            survey = Survey.objects.filter(pk=entry.name).first()
-            if survey is None:
-                return "no survey of that hash is asked for here"
-            over = entry.kind is EntryKind.PARTIALS and survey.finished_at
-            return "its survey is finished" if over else ""
+            return _why_not_surveyed(entry)
+
+
+def _why_not_measured(entry: Entry) -> str:
+    """Why nothing needs what was measured beside surveys."""
+    named, reason = {
+        EntryKind.WEIGHTS: (
+            Measurement.objects.filter(pk=entry.name),
+            "no reading of weights of that hash is asked for here",
+        ),
+        EntryKind.VOCABULARY: (LanguageModel.objects.filter(hash=entry.name), "no model of that hash is here"),
+    }.get(
+        entry.kind,
+        (living_prompts().filter(pk=entry.name), f"no text of that hash was asked for in the last {KEPT_DAYS} days"),
+    )
+    return "" if named.exists() else reason
+
+
+def _why_not_surveyed(entry: Entry) -> str:
+    """Why nothing needs a survey or its partials."""
+    survey = Survey.objects.filter(pk=entry.name).first()
+    if survey is None:
+        return "no survey of that hash is asked for here"
+    return "its survey is finished" if entry.kind is EntryKind.PARTIALS and survey.finished_at else ""

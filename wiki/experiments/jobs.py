@@ -87,6 +87,8 @@ def ask_for_measurement(kind: JobKind, spec: Spec, *, model: LanguageModel | Non
         measurement, _ = Measurement.objects.get_or_create(
             hash=spec.hash, defaults={"kind": kind.value, "model": model, "spec": spec.to_json()}
         )
+        # of two who ask at once the second waits here, and then finds the first one's job
+        measurement = Measurement.objects.select_for_update().get(pk=measurement.pk)
         if measurement.finished_at and measurement_is_readable(measurement):
             return measurement
         waits = Job.objects.filter(measurement=measurement, state__in=(Job.State.QUEUED, Job.State.RUNNING))

@@ -82,6 +82,14 @@ def _rows_done(job: Job, spec: SurveySpec) -> int:
     return job.rows_done if held else 0  # what a lost worker read is read again
 
 
+def silent_for_long(asked_at: datetime) -> str:
+    """A sentence where no measuring worker has shown a sign of life since something was asked for; else empty."""
+    last_sign = max(asked_at, _last_sign_of_life() or asked_at)
+    if last_sign >= timezone.now() - timedelta(seconds=settings.LEASE_SECONDS):
+        return ""
+    return f"No measuring worker has answered for more than {settings.LEASE_SECONDS} seconds."
+
+
 def _last_sign_of_life() -> datetime | None:
     """When any worker last claimed, renewed or ended a job."""
     return Job.objects.aggregate(last=Max("renewed_at"))["last"]

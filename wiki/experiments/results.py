@@ -12,7 +12,7 @@ import numpy as np
 from django.conf import settings
 
 from analysis.metrics import METRICS, Metric
-from analysis.patterns import decompress_pattern
+from analysis.patterns import decompress_pattern, decompress_patterns
 from analysis.schema import Component, ComponentKind, JobKind, PromotedSpec, SurveySpec
 from analysis.store import (
     Artifact,
@@ -39,6 +39,7 @@ __all__ = [
     "Vocabulary",
     "is_readable",
     "measurement_is_readable",
+    "n_failures",
     "open_prompt",
     "open_survey",
     "open_vocabulary",
@@ -79,7 +80,8 @@ class Result:
             self.artifact.check(f"{file}.safetensors")
             return self.artifact.read(array, index, file=file)
         except StoreError:
-            _open.cache_clear()  # it may have been measured anew since it was opened
+            _opened.cache_clear()  # it may have been measured anew since it was opened
+            _note_failure()
             raise
 
 
@@ -123,21 +125,37 @@ class KeptTexts(Result):
     def layer_patterns(self, row: int, layer: int) -> np.ndarray:
         """The attention of all heads of a layer on a kept text: uint8 [head, dest, src], 255 for 1."""
         n_tokens = len(self.artifact.meta["pattern_rows"][row]["tokens"])
-        ends = self.read(f"pattern_ends.{row}", file=f"layer-{layer}").tolist()
+        ends = self.read(f"pattern_ends.{row}", file=f"layer-{layer}")
         frames = self.read(f"pattern.{row}", file=f"layer-{layer}")
-        starts = [0, *ends[:-1]]
-        heads = [
-            decompress_pattern(frames[start:stop], n_tokens=n_tokens) for start, stop in zip(starts, ends, strict=True)
-        ]
-        return np.stack(heads)
+        return np.stack(list(decompress_patterns(frames, ends, n_tokens=n_tokens)))
+
+    def attention_from(self, row: int, query: int) -> np.ndarray:
+        """What a query of a kept text attends to, by every head of the model: uint8 [layer, head, src], 255 for 1."""
+        n = len(self.artifact.meta["pattern_rows"][row]["tokens"])
+        layers = []
+        for layer in range(sum(name.startswith("layer-") for name in self.artifact.files)):
+            ends = self.read(f"pattern_ends.{row}", file=f"layer-{layer}")
+            frames = self.read(f"pattern.{row}", file=f"layer-{layer}")
+            layers.append([pattern[query] for pattern in decompress_patterns(frames, ends, n_tokens=n)])
+        return np.array(layers)
+
+    def activations(self, row: int, component: Component) -> np.ndarray | None:
+        """A neuron's activations on a kept text: float32 [pos], NaN at BOS, within a 254th of the largest magnitude;
+        None where they were not kept."""
+        file = f"layer-{component.layer}"
+        if f"neuron_steps.{row}" not in self.names(file=file):
+            return None
+        steps = self.read(f"neuron_steps.{row}", component.neuron, file=file).astype(np.float32)
+        steps[0] = np.nan
+        return steps * (self.read(f"neuron_scale.{row}", component.neuron, file=file) / np.float32(127))
 
     def value_norms(self, row: int, component: Component) -> np.ndarray:
         """How long a vector the head writes for each key that it attends to fully: float32 [src]."""
         return self.read(f"value_norm.{row}", component.head, file=f"layer-{component.layer}")
 
-    def promoted(self, row: int, component: Component, query: int) -> tuple[np.ndarray, np.ndarray] | None:
-        """The tokens that the head's output at a query promotes, int32, and by how much, float32 [8]; None where that
-        was not computed."""
+    def promoted(self, row: int, component: Component, query: int | slice) -> tuple[np.ndarray, np.ndarray] | None:
+        """The tokens that the head's output at a query promotes, int32, and by how much, float32 [8]; for a slice of
+        queries [query, 8]. None where that was not computed."""
         file, source = f"layer-{component.layer}", Result(self.later) if self.later else self
         if f"promoted.{row}" not in source.names(file=file):
             return None
@@ -221,9 +239,31 @@ class SurveyResult(KeptTexts):
         return {"survey": self.spec.hash, **self.spec.to_json(), **self.artifact.meta["provenance"]}
 
 
+# How often something could not be read since this process began.
+_failures = 0
+
+
+def n_failures() -> int:
+    """How often something could not be read since this process began: what was made while it rose is not kept."""
+    return _failures
+
+
+def _note_failure() -> None:
+    global _failures  # noqa: PLW0603 (a count, compared before and after)
+    _failures += 1
+
+
 @functools.lru_cache(maxsize=256)
-def _open(path: Path) -> Artifact:
+def _opened(path: Path) -> Artifact:
     return open_artifact(path, whole=False)
+
+
+def _open(path: Path) -> Artifact:
+    try:
+        return _opened(path)
+    except StoreError:
+        _note_failure()
+        raise
 
 
 def is_readable(survey: Survey) -> bool:

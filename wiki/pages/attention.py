@@ -129,10 +129,13 @@ class AttentionView:
         return short(self.ceiling / 4)
 
 
-def texts_of(measurements: Measurements) -> list[Text]:
-    """The kept texts of all pinned surveys, natural ones first."""
+def texts_of(measurements: Measurements, *, own: str = "") -> list[Text]:
+    """The kept texts of all pinned surveys, natural ones first; then the person's own text that `own` names."""
+    from .own_text import own_text  # noqa: PLC0415 (it builds on this module's `Text`)
+
     texts = [Text(result, row) for result in measurements.results.values() for row in result.pattern_rows]
-    return sorted(texts, key=lambda text: text.kind is DatasetKind.REPEATED)
+    named = own_text(measurements.model, own)
+    return sorted(texts, key=lambda text: text.kind is DatasetKind.REPEATED) + ([named] if named else [])
 
 
 def choose(texts: list[Text], *, text: str, query: str, sink: str, prefer: DatasetKind) -> Choice:

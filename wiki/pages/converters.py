@@ -37,6 +37,12 @@ class ComponentConverter(LayerConverter):
     regex = r"L(?:0|[1-9][0-9]{0,4})(?:[HN](?:0|[1-9][0-9]{0,6}))?"
 
 
+class TextNameConverter(HashConverter):
+    """The first digits of a text's hash, or all of them."""
+
+    regex = r"[0-9a-f]{8,64}"
+
+
 class FormConverter:
     """A form in which a figure can be had."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from django.conf import settings
+from django.core.exceptions import RequestDataTooBig
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
@@ -40,6 +42,10 @@ def refused_without_token(request: HttpRequest, reason: str = "") -> HttpRespons
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    if isinstance(exception, RequestDataTooBig):
+        megabytes = settings.DATA_UPLOAD_MAX_MEMORY_SIZE / 2**20
+        sentence = f"Sending a form: expected at most {megabytes:.1f} MB, got more. Go back and send less."
+        return HttpResponse(render_to_string("400.html", {"sentence": sentence}), status=400)
     return HttpResponse("This request cannot be read.", content_type="text/plain", status=400)
 
 

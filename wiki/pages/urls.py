@@ -9,8 +9,9 @@ from .converters import (
     HeadConverter,
     LayerConverter,
     NeuronConverter,
+    TextNameConverter,
 )
-from .views import adding, downloads, heads, home, jump, layers, models, neurons, surveys
+from .views import adding, downloads, heads, home, jump, layers, models, neurons, own_text, surveys
 
 register_converter(HashConverter, "hash")
 register_converter(LayerConverter, "layer")
@@ -18,6 +19,7 @@ register_converter(HeadConverter, "head")
 register_converter(NeuronConverter, "neuron")
 register_converter(ComponentConverter, "component")
 register_converter(FormConverter, "form")
+register_converter(TextNameConverter, "text_name")
 
 urlpatterns = [
     path("", home.home, name="home"),
@@ -38,11 +40,21 @@ urlpatterns = [
     path("m/<str:slug>/<neuron:component>/rows/<int:row>/", neurons.neuron_row, name="neuron-row"),
     path("m/<str:slug>/figures/<slug:name>.<form:form>", downloads.download, name="model-figure"),
     path("m/<str:slug>/<component:component>/figures/<slug:name>.<form:form>", downloads.download, name="figure"),
+    path("m/<str:slug>/text.json", own_text.forms_json, name="own-text-form-json"),
+    path("m/<str:slug>/text/", own_text.text_form, name="own-text"),
+    path("m/<str:slug>/text/<text_name:prompt_hash>.json", own_text.text_json, name="own-text-json"),
+    path("m/<str:slug>/text/<text_name:prompt_hash>/", own_text.text_page, name="own-text-page"),
+    path("m/<str:slug>/text/<text_name:prompt_hash>/progress/", own_text.text_progress, name="own-text-progress"),
+    path("m/<str:slug>/text/kept/<str:dataset>.<int:row>.json", own_text.kept_text_json, name="kept-text-json"),
+    path("m/<str:slug>/text/kept/<str:dataset>.<int:row>/", own_text.kept_text_page, name="kept-text"),
     path("m/<str:slug>/<path:name>", jump.component_by_any_name, name="component-by-any-name"),
     path("models/add/", adding.add_model, name="add-model"),
     path("models/add/<hash:asked>.json", adding.adding_json, name="adding-json"),
     path("models/add/<hash:asked>/", adding.adding_page, name="adding"),
     path("models/add/<hash:asked>/progress/", adding.adding_progress, name="adding-progress"),
+    path("t/<hash:prompt_hash>/patterns/<head:component>.u8", own_text.own_pattern_bytes, name="own-pattern"),
+    path("t/<hash:prompt_hash>/norms/<head:component>.f32", own_text.own_value_norm_bytes, name="own-value-norms"),
+    path("t/<hash:prompt_hash>/promoted/<head:component>.json", own_text.own_promoted_json, name="own-promoted"),
     path("s/<hash:survey_hash>.json", surveys.survey_json, name="survey-json"),
     path("s/<hash:survey_hash>/", surveys.survey_page, name="survey"),
     path("s/<hash:survey_hash>/progress/", surveys.survey_progress, name="survey-progress"),

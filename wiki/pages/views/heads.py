@@ -14,6 +14,7 @@ from wiki.experiments.results import StoreError
 
 from ..addresses import get_model, kv_siblings, neighbours, require_component
 from ..attention import attention_view, choose, texts_of
+from ..caching import cached_page
 from ..figures import cards_of
 from ..footer import provenance_of
 from ..lead import extremes
@@ -26,6 +27,7 @@ MOSTLY = 0.5
 
 
 @require_safe
+@cached_page
 def head_page(request: HttpRequest, slug: str, component: Component) -> HttpResponse:
     model = get_model(slug)
     require_component(model, component)
@@ -62,7 +64,7 @@ def _viewer_context(
     request: HttpRequest, measurements: Measurements, component: Component, *, prefer: DatasetKind
 ) -> dict[str, Any]:
     """The texts to choose from and the chosen view; instead of a view, the reason why there is none."""
-    texts = texts_of(measurements)
+    texts = texts_of(measurements, own=request.GET.get("text", ""))
     if not texts:
         return {"texts": [], "view": None}
     asked = {name: request.GET.get(name, "") for name in ("text", "sink")}

@@ -18,6 +18,7 @@ from wiki.experiments.results import StoreError
 
 from ..addresses import get_model, require_component
 from ..attention import Text, choose, texts_of
+from ..caching import cached_page
 from ..figures import head_columns_html, head_rows_html
 from ..footer import provenance_of
 from ..markup import join_markup
@@ -36,6 +37,7 @@ DEFINITIONS = join_markup(
 
 
 @require_safe
+@cached_page
 def layer_page(request: HttpRequest, slug: str, component: Component) -> HttpResponse:
     model = get_model(slug)
     require_component(model, component)

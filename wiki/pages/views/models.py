@@ -16,6 +16,7 @@ from analysis.schema import Component
 from wiki.components.models import LanguageModel
 
 from ..addresses import get_model
+from ..caching import cached_page
 from ..errors import NotFound
 from ..figures import map_of
 from ..finder import COUNTS, ENDS, Question, find_heads
@@ -35,6 +36,7 @@ STATE = ("metric", "top", "end", "x", "y", "survey")
 
 
 @require_safe
+@cached_page
 def model_page(request: HttpRequest, slug: str) -> HttpResponse:
     model = get_model(slug)
     measurements = measurements_of(model, survey=request.GET.get("survey", ""))

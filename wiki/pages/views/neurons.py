@@ -19,6 +19,7 @@ from wiki.experiments.results import Result, StoreError, SurveyResult, Vocabular
 
 from ..addresses import get_model, neighbours, require_component
 from ..attention import visible
+from ..caching import cached_page
 from ..errors import NotFound
 from ..footer import provenance_of
 from ..measurements import Measurements, measurements_of
@@ -132,6 +133,7 @@ def _examples(
 
 
 @require_safe
+@cached_page
 def neuron_page(request: HttpRequest, slug: str, component: Component) -> HttpResponse:
     model = get_model(slug)
     require_component(model, component)

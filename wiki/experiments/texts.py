@@ -1,0 +1,111 @@
+"""Texts that people type, each measured once and kept for a while."""
+
+from __future__ import annotations
+
+import dataclasses
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from analysis.schema import JobKind, PromotedSpec, PromptSpec
+from wiki.components.models import LanguageModel
+
+from .jobs import ask_for_measurement
+from .models import Job, Measurement
+from .progress import silent_for_long
+from .results import measurement_is_readable
+
+# How long a text is kept after somebody asked for it; nothing on the site can cite one yet.
+KEPT_DAYS = 30
+# Digits of a text's hash that name it in a URL.
+MIN_DIGITS = 8
+
+
+@dataclasses.dataclass(frozen=True)
+class PromptProgress:
+    """How far the measuring of a text is, for a person."""
+
+    finished: bool
+    failed: bool
+    sentence: str  # empty when finished
+
+
+def ask_for_prompt(model: LanguageModel, text: str) -> Measurement:
+    """Have a text measured, or find it measured already."""
+    return ask_for_measurement(JobKind.PROMPT, _spec(model, text), model=model)
+
+
+def is_at_hand(model: LanguageModel, text: str) -> bool:
+    """Whether asking for the text would cost nothing: it is measured, or waits to be."""
+    prompt = Measurement.objects.filter(pk=_spec(model, text).hash).first()
+    if prompt is None:
+        return False
+    if prompt.finished_at:
+        return measurement_is_readable(prompt)
+    return Job.objects.filter(measurement=prompt, state__in=(Job.State.QUEUED, Job.State.RUNNING)).exists()
+
+
+def find_prompt(model: LanguageModel, name: str) -> Measurement | None:
+    """The text of a model whose hash begins with the digits `name`; None where there is none, or more than one."""
+    if not is_name(name):
+        return None
+    found = list(Measurement.objects.filter(kind=JobKind.PROMPT.value, model=model, hash__startswith=name)[:2])
+    return found[0] if len(found) == 1 else None
+
+
+def is_name(name: str) -> bool:
+    """Whether these can be the first digits of a text's hash."""
+    return MIN_DIGITS <= len(name) <= 64 and set(name) <= set("0123456789abcdef")
+
+
+def progress_of_prompt(prompt: Measurement) -> PromptProgress:
+    """How far it is, and what is the matter where nothing moves."""
+    if prompt.finished_at:
+        return PromptProgress(finished=True, failed=False, sentence="")
+    job = Job.objects.filter(measurement=prompt).first()
+    if job is not None and job.state == Job.State.FAILED:
+        return PromptProgress(finished=False, failed=True, sentence=job.error)
+    if job is not None and job.dispatched_at and (silence := silent_for_long(prompt.asked_at)):
+        sentence = f"{silence} The text is kept and measured when one starts."
+    elif job is not None and job.state == Job.State.RUNNING:
+        sentence = "Being measured."
+    else:
+        sentence = "Waiting for its turn."
+    return PromptProgress(finished=False, failed=False, sentence=sentence)
+
+
+def promoted_of(prompt: Measurement) -> Measurement | None:
+    """The measurement that follows a text: which tokens heads promote on it."""
+    return Measurement.objects.select_related("job").filter(pk=PromotedSpec.from_json(prompt.spec).hash).first()
+
+
+def living_prompts() -> QuerySet[Measurement]:
+    """The texts that are still kept."""
+    return Measurement.objects.filter(kind=JobKind.PROMPT.value, asked_at__gte=_oldest())
+
+
+def forget_old_texts() -> int:
+    """Remove the rows of texts that were kept long enough, with all that was asked for them; return how many."""
+    old = Measurement.objects.filter(kind=JobKind.PROMPT.value, asked_at__lt=_oldest())
+    n = 0
+    for prompt in old:
+        with transaction.atomic():
+            # asked for once more since they were listed: it stays
+            if not old.filter(pk=prompt.pk).select_for_update().exists():
+                continue
+            follower = promoted_of(prompt)
+            if follower is not None:
+                follower.delete()
+            prompt.delete()
+            n += 1
+    return n
+
+
+def _oldest() -> datetime:
+    return timezone.now() - timedelta(days=KEPT_DAYS)
+
+
+def _spec(model: LanguageModel, text: str) -> PromptSpec:
+    return PromptSpec(model.slug, model.hash, text)

@@ -1,0 +1,139 @@
+"""Pages that everybody sees, kept while what they are made of stays the same.
+
+A page is kept under its address and the version of its model: which surveys are pinned and when they, the reading of
+weights and the text that the address names were finished. Where any of that is still under way nothing is kept.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.cache import cache
+from django.db import connection
+from django.http import HttpRequest, HttpResponse
+
+from analysis.schema import JobKind, content_hash
+from wiki.experiments.models import Job, Measurement, Pin
+from wiki.experiments.results import n_failures
+from wiki.experiments.texts import is_name, promoted_of
+
+KEPT_SECONDS = 86_400
+# Longer queries are not kept: nobody needs so long a one twice.
+MAX_QUERY = 200
+# A browser may keep the page, and asks each time whether it is still the same (ETag).
+CACHE_CONTROL = "no-cache"
+
+View = Callable[..., HttpResponse]
+
+
+def cached_page(view: View) -> View:
+    """Keep the answers of a view of a model's part (`slug`, and `prompt_hash` of a text) for anonymous readers.
+
+    Only whole pages without a form, and only those during which nothing turned out to be unreadable.
+    """
+
+    @functools.wraps(view)
+    def cached_view(request: HttpRequest, *args: Any, slug: str, **kwargs: Any) -> HttpResponse:
+        version = _version(slug, kwargs.get("prompt_hash") or request.GET.get("text", "")) if _may_keep(request) else ""
+        if not version:
+            return view(request, *args, slug=slug, **kwargs)
+        key = f"page:{hashlib.sha256(f'{request.get_full_path()} {version}'.encode()).hexdigest()}"
+        if kept := cache.get(key):
+            content, content_type, etag = kept
+            headers = {"ETag": etag, "Cache-Control": CACHE_CONTROL}
+            return HttpResponse(content, content_type=content_type, headers=headers)
+        failures = n_failures()
+        response = view(request, *args, slug=slug, **kwargs)
+        if n_failures() == failures and _may_be_kept(request, response):
+            response["ETag"] = f'"{hashlib.sha256(response.content).hexdigest()[:32]}"'
+            response["Cache-Control"] = CACHE_CONTROL
+            cache.set(key, (response.content, response["Content-Type"], response["ETag"]), timeout=KEPT_SECONDS)
+        return response
+
+    return cached_view
+
+
+def _may_keep(request: HttpRequest) -> bool:
+    """Whether the answer is the same for everybody. A survey that the URL names (`?survey=`) is not in the
+    version."""
+    return (
+        request.method in ("GET", "HEAD")
+        and settings.SESSION_COOKIE_NAME not in request.COOKIES
+        and "survey" not in request.GET
+        and len(request.META.get("QUERY_STRING", "")) <= MAX_QUERY
+    )
+
+
+def _may_be_kept(request: HttpRequest, response: HttpResponse) -> bool:
+    has_form = request.META.get("CSRF_COOKIE_NEEDS_UPDATE", False)  # set where a token was asked for
+    return response.status_code == 200 and not has_form and not response.cookies and "Cache-Control" not in response
+
+
+def _version(slug: str, text: str) -> str:
+    """What a model's pages are made of, in one hash; empty while something of it is under way, or where there is
+    nothing. `text` is the name of a person's own text, or anything else."""
+    if "\0" in slug or len(slug) > 100:
+        return ""
+    surveys, weights = _rows(_PINS, slug), _rows(_WEIGHTS, slug)
+    texts = [_text_row(measurement) for measurement in _texts(slug, text)]
+    under_way = any(row[2] is None for row in surveys) or any(
+        finished_at is None and state != Job.State.FAILED for _, _, finished_at, state in [*weights, *texts]
+    )
+    if not surveys or under_way:
+        return ""
+    return content_hash([code_fingerprint(), *(list(map(str, row)) for row in [*surveys, *weights, *texts])])
+
+
+_FIELDS = ("hash", "asked_at", "finished_at", "job__state")
+_PINS = "pins"
+_WEIGHTS = "weights"
+
+
+@functools.cache
+def _sql(of: str, _vendor: str) -> tuple[str, tuple[Any, ...]]:
+    """The query for pins or readings of weights of the model `?`, compiled once: that takes longer than asking."""
+    if of == _PINS:
+        pins = Pin.objects.filter(model="?").order_by("dataset", "id")
+        return pins.values_list("model__hash", "survey_id", "survey__finished_at").query.sql_with_params()
+    weights = Measurement.objects.filter(kind=JobKind.WEIGHTS.value, model="?").order_by("hash")
+    return weights.values_list(*_FIELDS).query.sql_with_params()
+
+
+def _rows(of: str, slug: str) -> list[tuple[Any, ...]]:
+    sql, parameters = _sql(of, connection.vendor)
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [slug if parameter == "?" else parameter for parameter in parameters])
+        return list(cursor.fetchall())
+
+
+def _texts(slug: str, name: str) -> list[Measurement | None]:
+    """The text of that name and what follows from it; None for what nobody has asked for yet."""
+    if not is_name(name):
+        return []
+    prompts = Measurement.objects.filter(hash__startswith=name, model=slug, kind=JobKind.PROMPT.value)
+    return [found for prompt in prompts.select_related("job") for found in (prompt, promoted_of(prompt))]
+
+
+def _text_row(measurement: Measurement | None) -> tuple[Any, ...]:
+    if measurement is None:
+        return ("", None, None, "")
+    job = getattr(measurement, "job", None)
+    return (measurement.hash, measurement.asked_at, measurement.finished_at, job.state if job else "")
+
+
+@functools.cache
+def code_fingerprint() -> str:
+    """The code and templates that make pages, and the names of the static files, in one hash: read once a process."""
+    digest = hashlib.sha256()
+    for folder in (Path(settings.BASE_DIR) / "wiki", Path(settings.BASE_DIR) / "analysis"):
+        for path in sorted(folder.rglob("*")):
+            if path.suffix in (".py", ".html", ".svg"):
+                digest.update(f"{path.relative_to(folder)} ".encode() + path.read_bytes())
+    manifest = Path(settings.STATIC_ROOT) / "staticfiles.json"
+    digest.update(manifest.read_bytes() if manifest.is_file() else b"")
+    return digest.hexdigest()
