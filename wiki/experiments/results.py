@@ -89,11 +89,21 @@ class Vocabulary(Result):
 
     def texts(self, tokens: Iterable[int]) -> list[str]:
         """The text of each token."""
-        return [self._text(int(token)) for token in tokens]
+        self.artifact.check("arrays.safetensors")
+        ends, text = _whole_vocabulary(self.artifact.path)
+        asked = np.fromiter(tokens, dtype=np.int64)
+        return [
+            text[start:stop].decode()
+            for start, stop in zip(ends[asked].tolist(), ends[asked + 1].tolist(), strict=True)
+        ]
 
-    def _text(self, token: int) -> str:
-        start, stop = self.read("ends", slice(token, token + 2), file="arrays")
-        return self.read("text", slice(int(start), int(stop)), file="arrays").tobytes().decode()
+
+# A page asks for hundreds of tokens from all over the vocabulary, which is a megabyte.
+@functools.lru_cache(maxsize=4)
+def _whole_vocabulary(path: Path) -> tuple[np.ndarray, bytes]:
+    """`ends` and `text` of a vocabulary, whole; what is published under a path never changes."""
+    artifact = _open(path)
+    return artifact.read("ends"), artifact.read("text").tobytes()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,9 +131,9 @@ class KeptTexts(Result):
         """How long a vector the head writes for each key that it attends to fully: float32 [src]."""
         return self.read(f"value_norm.{row}", component.head, file=f"layer-{component.layer}")
 
-    def promoted(self, row: int, component: Component, query: int) -> tuple[np.ndarray, np.ndarray] | None:
-        """The tokens that the head's output at a query promotes, int32, and by how much, float32 [8]; None where that
-        was not computed."""
+    def promoted(self, row: int, component: Component, query: int | slice) -> tuple[np.ndarray, np.ndarray] | None:
+        """The tokens that the head's output at a query promotes, int32, and by how much, float32 [8]; for a slice of
+        queries [query, 8]. None where that was not computed."""
         file, source = f"layer-{component.layer}", Result(self.later) if self.later else self
         if f"promoted.{row}" not in source.names(file=file):
             return None
@@ -160,14 +170,25 @@ class SurveyResult(KeptTexts):
 
     def row_tokens(self, row: int) -> np.ndarray:
         """The tokens of a row of a survey in depth: int32."""
-        start, stop = self.read("starts", slice(row, row + 2), file="rows")
-        return self.read("tokens", slice(int(start), int(stop)), file="rows")
+        return self.rows_of([row])[0][0]
 
     def row_title(self, row: int) -> str:
         """Where a row of a survey in depth comes from: its document and its tokens in it, BOS apart."""
-        document, offset = (int(self.read(name, row, file="rows")) for name in ("documents", "offsets"))
-        start, stop = self.read("starts", slice(row, row + 2), file="rows")
-        return f"{self.artifact.meta['titles'][document]}, tokens {offset}–{offset + int(stop - start) - 2}"
+        return self.rows_of([row])[0][1]
+
+    def rows_of(self, rows: Iterable[int]) -> list[tuple[np.ndarray, str]]:
+        """Tokens and title of some rows of a survey in depth, as `row_tokens` and `row_title` give them."""
+        starts, documents, offsets = (
+            self.read(name, file="rows").tolist() for name in ("starts", "documents", "offsets")
+        )
+        titles = self.artifact.meta["titles"]
+        return [
+            (
+                self.read("tokens", slice(starts[row], starts[row + 1]), file="rows"),
+                f"{titles[documents[row]]}, tokens {offsets[row]}–{offsets[row] + starts[row + 1] - starts[row] - 2}",
+            )
+            for row in rows
+        ]
 
     @property
     def queries(self) -> dict[str, int]:

@@ -12,11 +12,14 @@ from django.views.decorators.http import require_safe
 from analysis.schema import Component
 from wiki.experiments.models import Survey
 from wiki.experiments.progress import progress_of
-from wiki.experiments.results import StoreError, SurveyResult, open_survey
+from wiki.experiments.results import StoreError, SurveyResult, open_survey, open_vocabulary
 
 from ..addresses import require_component
 from ..errors import NotFound
 from ..responses import data_response, progress_response
+
+# What lies at an address with a survey's hash never changes.
+IMMUTABLE = {"Cache-Control": "public, max-age=31536000, immutable"}
 
 
 def _get_survey(survey_hash: str) -> Survey:
@@ -95,9 +98,8 @@ def survey_json(request: HttpRequest, survey_hash: str) -> JsonResponse:
     return data_response(data)
 
 
-@require_safe
-def pattern_bytes(request: HttpRequest, survey_hash: str, row: int, component: Component) -> HttpResponse:
-    """A head's attention on a kept row: n × n bytes, row by row, 255 for 1."""
+def _kept_text(survey_hash: str, row: int, component: Component) -> tuple[Survey, SurveyResult]:
+    """The survey and its numbers where it kept this row and the head exists; else 404 with a sentence."""
     survey = _get_survey(survey_hash)
     require_component(survey.model, component)
     result, error = _read(survey)
@@ -106,9 +108,49 @@ def pattern_bytes(request: HttpRequest, survey_hash: str, row: int, component: C
     if row >= len(result.pattern_rows):
         kept = len(result.pattern_rows)
         raise NotFound(f"Looking for the pattern of row {row} in survey {survey.hash[:8]}: it kept {kept} rows.")
+    return survey, result
+
+
+def _bytes_response(data: bytes) -> HttpResponse:
+    headers = IMMUTABLE | {"Content-Length": str(len(data))}
+    return HttpResponse(data, content_type="application/octet-stream", headers=headers)
+
+
+@require_safe
+def pattern_bytes(request: HttpRequest, survey_hash: str, row: int, component: Component) -> HttpResponse:
+    """A head's attention on a kept row: n × n bytes, row by row, 255 for 1."""
+    _, result = _kept_text(survey_hash, row, component)
     try:
-        data = result.pattern(row, component).tobytes()
+        return _bytes_response(result.pattern(row, component).tobytes())
     except StoreError as failure:
         raise NotFound(str(failure)) from failure
-    headers = {"Cache-Control": "public, max-age=31536000, immutable", "Content-Length": str(len(data))}
-    return HttpResponse(data, content_type="application/octet-stream", headers=headers)
+
+
+@require_safe
+def value_norm_bytes(request: HttpRequest, survey_hash: str, row: int, component: Component) -> HttpResponse:
+    """How long a vector a head writes for each key that it attends to fully: n float32, little-endian."""
+    _, result = _kept_text(survey_hash, row, component)
+    try:
+        return _bytes_response(result.value_norms(row, component).astype("<f4").tobytes())
+    except StoreError as failure:
+        raise NotFound(str(failure)) from failure
+
+
+@require_safe
+def promoted_json(request: HttpRequest, survey_hash: str, row: int, component: Component) -> JsonResponse:
+    """The tokens that a head's output promotes at every query of a kept row, and by how much."""
+    survey, result = _kept_text(survey_hash, row, component)
+    try:
+        found = result.promoted(row, component, slice(None))
+        if found is None:
+            raise NotFound(f"Looking for what {component} promotes in survey {survey.hash[:8]}: it was not computed.")
+        tokens, logits = found
+        texts = open_vocabulary(survey.model).texts(tokens.ravel())
+    except StoreError as failure:
+        raise NotFound(str(failure)) from failure
+    n = tokens.shape[1]
+    data = {
+        "tokens": [texts[i : i + n] for i in range(0, len(texts), n)],
+        "logits": [[round(logit, 4) for logit in row] for row in logits.astype(float).tolist()],
+    }
+    return JsonResponse(data, headers=IMMUTABLE, json_dumps_params={"ensure_ascii": False, "separators": (",", ":")})
