@@ -7,6 +7,7 @@ from django.views.decorators.http import require_safe
 
 from analysis.schema import Component
 
+from .. import head_figures  # noqa: F401 (its figures register themselves)
 from ..addresses import get_model, require_component
 from ..downloads import FIGURES
 from ..errors import NotFound
