@@ -16,6 +16,8 @@ from wiki.components.models import LanguageModel
 from wiki.experiments.models import Measurement, Pin, Survey
 from wiki.experiments.results import artifact_path
 
+from .building_heads import add_heads, add_outputs
+
 WORDS = ("<bos>", "The", " cat", " sat", "\n", " on", " the", " cat", " sat")
 
 
@@ -125,9 +127,11 @@ def build_measured_model(slug: str = "tiny", **sizes: int) -> LanguageModel:
         patterns=[random_pattern(model, len(WORDS), seed=4)],
         texts=[{"title": "The cat", "tokens": list(WORDS)}],
     )
+    for kept in model.surveys.all():
+        add_outputs(kept)
     survey = build_survey(model, "sotu")
     finish(survey, metrics=random_metrics(model, DatasetKind.NATURAL, seed=5))
-    build_weights(survey)
+    add_heads(survey, build_weights(survey))
     return model
 
 

@@ -18,6 +18,8 @@ PAGES = [
     "/m/tiny/L1/",
     "/m/tiny/L1H2/",
     "/m/tiny/L1H2/?text=repeated-random.0&q=3&sink=hidden",
+    "/m/tiny/L1H2/?view=row&examples=60",
+    "/m/tiny/L1KV1/",
     "/m/tiny/progress/",
 ]
 
