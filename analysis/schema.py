@@ -105,14 +105,16 @@ class ComponentKind(enum.Enum):
     LAYER = "layer"
     HEAD = "head"
     NEURON = "neuron"
+    KV_HEAD = "KV head"
 
 
-# What people type, most specific first. Named groups: layer, head, neuron.
+# What people type, most specific first. Named groups: layer, head, neuron, kv_head.
 _NOTATIONS = tuple(
     re.compile(pattern, re.IGNORECASE | re.ASCII)
     for pattern in (
         r"L(?P<layer>\d{1,5})[.\s]?H(?P<head>\d{1,5})",
         r"L(?P<layer>\d{1,5})[.\s]?N(?P<neuron>\d{1,7})",
+        r"L(?P<layer>\d{1,5})[.\s]?KV(?P<kv_head>\d{1,5})",
         r"L(?P<layer>\d{1,5})",
         r"(?P<layer>\d{1,5})\.(?P<head>\d{1,5})",
         r"a(?P<layer>\d{1,5})\.h(?P<head>\d{1,5})",
@@ -126,11 +128,13 @@ _NOTATIONS = tuple(
 
 @dataclasses.dataclass(frozen=True, order=True)
 class Component:
-    """The address of one part of a model: `L5` (layer), `L5H1` (head) or `L3N1024` (neuron), counted from 0."""
+    """The address of one part of a model, counted from 0: `L5` (layer), `L5H1` (head), `L3N1024` (neuron) or `L5KV0`
+    (KV head: the keys and values that one or more heads read)."""
 
     layer: int
     head: int | None = None
     neuron: int | None = None
+    kv_head: int | None = None
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -140,19 +144,23 @@ class Component:
                 return cls(**{name: int(digits) for name, digits in match.groupdict().items()})
         raise SchemaError(
             f"Reading a component name: expected something like L5H1, 5.1, a5.h1, blocks.5.attn.hook_z[1], "
-            f"L3N1024 or L5, got “{text.strip()[:80]}”."
+            f"L3N1024, L5KV0 or L5, got “{text.strip()[:80]}”."
         )
 
     @property
     def kind(self) -> ComponentKind:
         if self.head is not None:
             return ComponentKind.HEAD
+        if self.kv_head is not None:
+            return ComponentKind.KV_HEAD
         return ComponentKind.LAYER if self.neuron is None else ComponentKind.NEURON
 
     def __str__(self) -> str:
         """The canonical form."""
         if self.head is not None:
             return f"L{self.layer}H{self.head}"
+        if self.kv_head is not None:
+            return f"L{self.layer}KV{self.kv_head}"
         return f"L{self.layer}" if self.neuron is None else f"L{self.layer}N{self.neuron}"
 
     def exists_in(self, sizes: Sizes) -> bool:
@@ -160,6 +168,7 @@ class Component:
             self.layer < sizes.n_layers
             and (self.head is None or self.head < sizes.n_heads)
             and (self.neuron is None or self.neuron < sizes.d_mlp)
+            and (self.kv_head is None or self.kv_head < sizes.n_kv_heads)
         )
 
 

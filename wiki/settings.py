@@ -158,6 +158,7 @@ CSRF_COOKIE_SECURE = HTTPS
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
 
 LANGUAGE_CODE = "en"
+USE_I18N = False  # there are no translations, and looking for them costs every number on a page
 TIME_ZONE = "UTC"
 USE_TZ = True
 

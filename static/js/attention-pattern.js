@@ -1,14 +1,26 @@
 /* A head's attention on one text: draws the matrix, previews the query under pointer or focus, locks one in the URL.
 
-   The server has already rendered the tokens, the table and the words for one query; this element redraws the same for
-   any other. Bytes are weights, 255 for 1; shades follow the square root, in the levels of levels.css. */
+   The server has already rendered the tokens, the tables and the words for one query; this element redraws the same for
+   any other. Bytes are weights, 255 for 1; in the views `value` and `row` they are multiplied by the length that the head
+   writes for each key. Shades follow the square root, in the levels of levels.css. */
 const N_LEVELS = 20;
 const N_KEYS = 6;
 const SIZE = 960; // of the drawing, in pixels, before the page scales it
 const LINE = 4;
 
 function weightText(weight) {
+    if (weight >= 10) return weight.toFixed(1);
     return weight < 0.005 ? "<.01" : weight.toFixed(2).replace(/^0/, "");
+}
+
+function signedText(logit) {
+    return (logit < 0 ? "−" : "+") + Math.abs(logit).toFixed(2).replace(/^0/, "");
+}
+
+/** A token inside a sentence, as the server names it. */
+function named(token) {
+    const visible = token.replace(/\n/g, "↵").replace(/\t/g, "⇥").replace(/\r/g, "␍") || "∅";
+    return visible.trim() || "␣";
 }
 
 function tokenName(token) {
@@ -22,27 +34,38 @@ class AttentionPattern extends HTMLElement {
         this.ceiling = Number(this.getAttribute("ceiling"));
         this.sinkHidden = this.hasAttribute("sink-hidden");
         this.shown = Number(this.getAttribute("query"));
+        this.listed = this.shown; // the query whose promoted tokens are shown
         this.first = this.shown; // what Esc goes back to where nothing is locked
         this.locked = this.hasAttribute("locked") ? this.shown : null;
-        this.bytes = await this.load();
-        if (!this.bytes) {
+        this.view = this.getAttribute("view");
+        const [pattern, norms] = await Promise.all([this.load("src"), this.load("norms")]);
+        if (!pattern || (this.view && !norms)) {
             this.canvas.replaceWith("The pattern could not be loaded.");
             return;
         }
+        this.bytes = new Uint8Array(pattern);
+        this.norms = norms && new Float32Array(norms);
         this.listen();
         this.drawMatrix();
         this.show(this.shown);
         this.setAttribute("ready", "");
     }
 
-    /** The pattern's bytes, or nothing where the site does not answer or has none. */
-    async load() {
+    /** The bytes at the address that an attribute holds, or nothing where the site does not answer or has none. */
+    async load(attribute) {
+        if (!this.hasAttribute(attribute)) return null;
         try {
-            const response = await fetch(this.getAttribute("src"));
-            return response.ok ? new Uint8Array(await response.arrayBuffer()) : null;
+            const response = await fetch(this.getAttribute(attribute));
+            return response.ok ? await response.arrayBuffer() : null;
         } catch {
             return null;
         }
+    }
+
+    /** What the head's output at every query promotes: asked for once, when another query than the first is shown. */
+    loadPromoted() {
+        this.promoted ??= this.load("promoted").then((bytes) => bytes && JSON.parse(new TextDecoder().decode(bytes)));
+        return this.promoted;
     }
 
     disconnectedCallback() {
@@ -124,10 +147,11 @@ class AttentionPattern extends HTMLElement {
         this.writeQuery(url);
         url.searchParams.set("text", new URL(this.tokens[0].href).searchParams.get("text"));
         history.replaceState(null, "", url);
-        const sink = this.part("sink");
-        const toggle = new URL(sink.href);
-        this.writeQuery(toggle);
-        sink.href = toggle;
+        for (const link of document.querySelectorAll("a[data-keeps-query]")) {
+            const target = new URL(link.href);
+            this.writeQuery(target);
+            link.href = target;
+        }
         this.rest();
         this.announce();
     }
@@ -164,6 +188,11 @@ class AttentionPattern extends HTMLElement {
     weights(query) {
         const n = this.tokens.length;
         const row = Array.from(this.bytes.subarray(query * n, (query + 1) * n), (byte) => byte / 255);
+        if (this.view) row.forEach((weight, key) => (row[key] = weight * this.norms[key]));
+        if (this.view === "row") {
+            const sum = row.reduce((total, weight) => total + weight, 0);
+            if (sum > 0) row.forEach((weight, key) => (row[key] = weight / sum));
+        }
         if (this.sinkHidden) row[0] = 0;
         return row;
     }
@@ -184,6 +213,31 @@ class AttentionPattern extends HTMLElement {
         this.part("position").textContent = query;
         this.listKeys(weights);
         this.drawQuery(query);
+        if (query !== this.listed) this.listPromoted(query);
+    }
+
+    async listPromoted(query) {
+        const list = this.part("promoted");
+        if (!list) return;
+        const promoted = await this.loadPromoted();
+        if (query !== this.shown) return; // another query was shown meanwhile
+        this.listed = query;
+        if (!promoted) {
+            list.replaceChildren("could not be loaded");
+            return;
+        }
+        list.replaceChildren(
+            ...promoted.tokens[query].map((token, place) => {
+                const item = document.createElement("li");
+                const [name, logit] = [document.createElement("span"), document.createElement("span")];
+                name.className = "mono";
+                name.textContent = named(token);
+                logit.className = "mono soft";
+                logit.textContent = signedText(promoted.logits[query][place]);
+                item.append(name, " ", logit);
+                return item;
+            }),
+        );
     }
 
     listKeys(weights) {

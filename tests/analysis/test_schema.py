@@ -28,6 +28,8 @@ SPEC = SurveySpec(
         ("blocks.5.attn.hook_pattern[1]", "L5H1"),
         ("L3N1024", "L3N1024"),
         ("blocks.3.mlp.hook_post[1024]", "L3N1024"),
+        ("L5KV2", "L5KV2"),
+        ("l05.kv2", "L5KV2"),
         ("L5", "L5"),
         ("blocks.5", "L5"),
     ],
@@ -49,20 +51,24 @@ def test_a_component_exists_if_the_sizes_allow_it() -> None:
     assert not Component.parse("L0H9").exists_in(SIZES)
     assert Component.parse("L0N1535").exists_in(SIZES)
     assert not Component.parse("L0N1536").exists_in(SIZES)
-    assert [Component.parse(text).kind for text in ("L1", "L1H1", "L1N1")] == [
+    assert Component.parse("L29KV2").exists_in(SIZES)
+    assert not Component.parse("L29KV3").exists_in(SIZES)
+    assert [Component.parse(text).kind for text in ("L1", "L1H1", "L1N1", "L1KV1")] == [
         ComponentKind.LAYER,
         ComponentKind.HEAD,
         ComponentKind.NEURON,
+        ComponentKind.KV_HEAD,
     ]
 
 
 def test_metric_keys_are_those_that_were_promised() -> None:
-    assert {metric.key for metric in HEAD_METRICS} == {
-        "previous_token",
-        "self",
-        "first_token",
+    assert [metric.key for metric in HEAD_METRICS] == [
         "induction_repeated",
         "induction",
+        "previous_token",
+        "ov_copying",
+        "first_token",
+        "self",
         "duplicate_token",
         "entropy",
         "entropy_off_sink",
@@ -70,8 +76,7 @@ def test_metric_keys_are_those_that_were_promised() -> None:
         "distance_off_sink",
         "largest_off_sink",
         "output_norm",
-        "ov_copying",
-    }
+    ]
     keys = [(metric.component, metric.key) for metric in METRICS]
     assert len(keys) == len(set(keys))
 

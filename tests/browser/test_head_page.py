@@ -152,7 +152,7 @@ def test_numbers_appear_by_themselves_when_a_survey_finishes(
     page.goto(f"{live_server.url}/m/tiny/L1H2/")
     expect(page.locator("#progress")).to_contain_text("waiting for its turn")
     finish(survey, metrics=random_metrics(model, DatasetKind.NATURAL, seed=0))
-    expect(page.locator(".metric .value")).to_have_count(5, timeout=10_000)
+    expect(page.locator(".metric .value")).to_have_count(4, timeout=10_000)
     expect(page.locator("#progress")).to_have_count(0)
 
 
@@ -167,7 +167,7 @@ def test_a_page_in_use_is_not_loaded_anew_but_offers_the_new_figures(
     page.get_by_text("New figures have landed: show them").wait_for(timeout=10_000)
     expect(page.locator("#jump")).to_have_value("L2")
     page.get_by_text("New figures have landed: show them").click()
-    expect(page.locator(".metric .value")).to_have_count(5)
+    expect(page.locator(".metric .value")).to_have_count(4)
 
 
 def test_escape_unlocks_from_anywhere_and_a_second_click_too(

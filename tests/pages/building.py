@@ -16,6 +16,7 @@ from wiki.components.models import LanguageModel
 from wiki.experiments.models import Measurement, Pin, Survey
 from wiki.experiments.results import artifact_path
 
+from .building_heads import add_heads, add_outputs
 from .building_layers import describe_layers, random_layers
 from .building_neurons import add_neurons
 
@@ -132,10 +133,13 @@ def build_measured_model(slug: str = "tiny", **sizes: int) -> LanguageModel:
         patterns=[random_pattern(model, len(WORDS), seed=4)],
         texts=[{"title": "The cat", "tokens": list(WORDS)}],
     )
+    for kept in model.surveys.all():
+        add_outputs(kept)
     survey = build_survey(model, "sotu")
     finish(survey, metrics=random_metrics(model, DatasetKind.NATURAL, seed=5), layers=random_layers(model))
     weights = build_weights(survey)
     add_neurons(survey, weights)
+    add_heads(survey, weights)
     return model
 
 

@@ -23,6 +23,8 @@ PAGES = [
     "/m/tiny/L1H2/?text=repeated-random.0&q=3&sink=hidden",
     "/m/tiny/text/kept/bundled-texts.0/",
     "/m/tiny/text/kept/bundled-texts.0/?q=8&k=6",
+    "/m/tiny/L1H2/?view=row&examples=60",
+    "/m/tiny/L1KV1/",
     "/m/tiny/progress/",
 ]
 # Four for what a page shows, two for the version under which it is kept.

@@ -5,13 +5,14 @@ import re
 
 import numpy as np
 import pytest
+import safetensors
 from django.test import Client
 
 from analysis.metrics import HEAD_METRICS
 from analysis.schema import Component, DatasetKind
 from wiki.components.models import LanguageModel
-from wiki.experiments.models import Survey
-from wiki.experiments.results import open_survey
+from wiki.experiments.models import Measurement, Survey
+from wiki.experiments.results import artifact_path, open_survey
 
 from .building import WORDS, build_measured_model, build_model, build_survey, finish, random_metrics, random_pattern
 
@@ -22,29 +23,41 @@ def page(client: Client, path: str) -> str:
     return re.sub(r"\s+", " ", response.content.decode())
 
 
+def read(source: str, array: str, *, file: str) -> np.ndarray:
+    """A whole array as safetensors themselves read it: of the survey of a dataset, or of the weights."""
+    spec = Measurement.objects.get(kind="weights") if source == "weights" else survey_of(source)
+    folder = artifact_path(survey_of("sotu")).parent.parent / ("weights" if source == "weights" else "surveys")
+    with safetensors.safe_open(folder / spec.hash / f"{file}.safetensors", "numpy") as opened:
+        return np.asarray(opened.get_tensor(array))
+
+
 def survey_of(dataset: str) -> Survey:
     return Survey.objects.get(dataset=dataset)
 
 
 def test_data_has_every_metric_with_its_rank_in_table_order(client: Client, model: LanguageModel) -> None:
     data = json.loads(client.get("/m/tiny/L1H2.json").content)
-    assert list(data) == ["component", "kv_head", "metrics", "absent", "patterns", "provenance"]
+    assert data["component"] == "L1H2"
     assert data["kv_head"] == 1
     assert [text["text"] for text in data["patterns"]] == ["bundled-texts.0", "repeated-random.0"]
     assert len(client.get(data["patterns"][0]["bytes"]).content) == len(data["patterns"][0]["tokens"]) ** 2
-    assert data["component"] == "L1H2"
     assert data["absent"] == {}
     assert list(data["metrics"]) == [metric.key for metric in HEAD_METRICS]
     for metric in HEAD_METRICS:
-        dataset = "repeated-random" if metric.key == "induction_repeated" else "sotu"
-        values = open_survey(survey_of(dataset)).metric(metric.key)
-        rank = 1 + sum(value > values[1, 2] for value in values.ravel())
-        assert data["metrics"][metric.key] == {
-            "value": values[1, 2],
-            "rank": rank,
+        figure = data["metrics"][metric.key]
+        if metric.dataset_kind is None:
+            values, dataset = read("weights", metric.key, file="summary"), ""
+        else:
+            dataset = "repeated-random" if metric.key == "induction_repeated" else "sotu"
+            values = read(dataset, f"head.{metric.key}", file="summary")
+        assert figure == {
+            "value": pytest.approx(values[1, 2]),
+            "rank": 1 + sum(value > values[1, 2] for value in values.ravel()),
             "of": 12,
             "dataset": dataset,
-            "queries": open_survey(survey_of(dataset)).queries[metric.key],
+            "queries": 1000 if dataset else 0,
+            "error": 0.01 if metric.is_mean else None,
+            "uniform": {"induction": 0.031, "duplicate_token": 0.042}.get(metric.key),
             "label": metric.label,
             "unit": metric.unit,
         }
@@ -69,7 +82,7 @@ def test_page_shows_the_figures_of_the_data(client: Client, model: LanguageModel
 
 def test_heads_that_share_keys_and_values_are_named(client: Client, model: LanguageModel) -> None:
     content = page(client, "/m/tiny/L1H2/")
-    assert "KV group 1" in content
+    assert 'KV group <a href="/m/tiny/L1KV1/">L1KV1</a>' in content
     assert '<a href="/m/tiny/L1H3/">L1H3</a>' in content
 
 

@@ -90,15 +90,22 @@ class Vocabulary(Result):
     """The tokens of a model as a person reads them."""
 
     def texts(self, tokens: Iterable[int]) -> list[str]:
-        """The text of each token, in two reads whatever their number: of the run that holds them all."""
-        numbers = [int(token) for token in tokens]
-        if not numbers:
-            return []
-        first = min(numbers)
-        ends = self.read("ends", slice(first, max(numbers) + 2), file="arrays")
-        text = self.read("text", slice(int(ends[0]), int(ends[-1])), file="arrays").tobytes()
-        places = ends - ends[0]
-        return [text[places[n - first] : places[n - first + 1]].decode() for n in numbers]
+        """The text of each token."""
+        self.artifact.check("arrays.safetensors")
+        ends, text = _whole_vocabulary(self.artifact.path)
+        asked = np.fromiter(tokens, dtype=np.int64)
+        return [
+            text[start:stop].decode()
+            for start, stop in zip(ends[asked].tolist(), ends[asked + 1].tolist(), strict=True)
+        ]
+
+
+# A page asks for hundreds of tokens from all over the vocabulary, which is a megabyte.
+@functools.lru_cache(maxsize=4)
+def _whole_vocabulary(path: Path) -> tuple[np.ndarray, bytes]:
+    """`ends` and `text` of a vocabulary, whole; what is published under a path never changes."""
+    artifact = _open(path)
+    return artifact.read("ends"), artifact.read("text").tobytes()
 
 
 @dataclasses.dataclass(frozen=True)

@@ -36,6 +36,8 @@ def require_component(model: LanguageModel, component: Component) -> None:
 def _last_part(model: LanguageModel, component: Component) -> str:
     if component.kind is ComponentKind.NEURON:
         return f"neurons 0 to {model.d_mlp - 1}"
+    if component.kind is ComponentKind.KV_HEAD:
+        return f"KV heads 0 to {model.n_kv_heads - 1}"
     return f"heads 0 to {model.n_heads - 1}"
 
 
@@ -51,7 +53,8 @@ def parse_component(model: LanguageModel, text: str) -> Component:
 
 def component_url(model: LanguageModel, component: Component, *, json: bool = False) -> str:
     """The canonical address of a component's page or of its data."""
-    return reverse(f"{component.kind.value}{'-json' if json else ''}", args=[model.slug, component])
+    page = component.kind.value.lower().replace(" ", "-")
+    return reverse(f"{page}{'-json' if json else ''}", args=[model.slug, component])
 
 
 def url_of(text: str, *, slug: str) -> str:
@@ -95,5 +98,14 @@ def _component_at(model: LanguageModel, index: int, *, kind: ComponentKind) -> C
 
 def kv_siblings(model: LanguageModel, component: Component) -> list[Component]:
     """The other heads that read the same keys and values; none where every head has its own."""
-    group = model.kv_head(component)
-    return [head for head in model.heads(component.layer) if head != component and model.kv_head(head) == group]
+    return [head for head in readers_of(model, kv_head_of(model, component)) if head != component]
+
+
+def kv_head_of(model: LanguageModel, component: Component) -> Component:
+    """The KV head whose keys and values a head reads."""
+    return Component(component.layer, kv_head=model.kv_head(component))
+
+
+def readers_of(model: LanguageModel, kv_head: Component) -> list[Component]:
+    """The heads that read a KV head."""
+    return [head for head in model.heads(kv_head.layer) if model.kv_head(head) == kv_head.kv_head]

@@ -33,6 +33,10 @@ class NeuronConverter(LayerConverter):
     regex = r"L(?:0|[1-9][0-9]{0,4})N(?:0|[1-9][0-9]{0,6})"
 
 
+class KVHeadConverter(LayerConverter):
+    regex = r"L(?:0|[1-9][0-9]{0,4})KV(?:0|[1-9][0-9]{0,4})"
+
+
 class ComponentConverter(LayerConverter):
     regex = r"L(?:0|[1-9][0-9]{0,4})(?:[HN](?:0|[1-9][0-9]{0,6}))?"
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+from html import escape
 
 import numpy as np
-from django.utils.safestring import SafeString
+from django.utils.safestring import SafeString, mark_safe
 
 from analysis.metrics import HEAD_METRICS, Metric
 from analysis.schema import Component
@@ -87,11 +88,23 @@ class Card:
 
     metric: Metric
     figure: str = ""
+    error: str = ""  # standard error; empty for what is no mean
+    queries: str = ""  # that the mean is over
+    uniform: str = ""  # what uniform attention would give, where that is known
     value: HeadValue | None = None
-    strip: Strip | None = None
     low: str = ""
     high: str = ""
     absent_reason: str = ""
+    measured: MeasuredMetric | None = None
+
+    @property
+    def strip(self) -> Strip | None:
+        """Where the head stands among all, drawn."""
+        return strip_of(self.measured.finite, here=self.value.value) if self.measured and self.value else None
+
+
+# The metrics that a head page draws, each on a card of its own; the others stand in a table.
+ON_CARDS = 6
 
 
 def cards_of(measurements: Measurements, values: dict[str, HeadValue], absent: dict[str, str]) -> list[Card]:
@@ -104,15 +117,40 @@ def cards_of(measurements: Measurements, values: dict[str, HeadValue], absent: d
 
 
 def _card(measured: MeasuredMetric, value: HeadValue) -> Card:
-    metric, strip = measured.metric, strip_of(measured.finite, here=value.value)
+    metric, finite = measured.metric, measured.finite
     return Card(
         metric=metric,
         figure=metric_value(metric, value.value),
+        error="" if value.error is None else metric_value(metric, value.error),
+        queries=f"{value.queries:,}",
+        uniform="" if value.uniform is None else metric_value(metric, value.uniform),
         value=value,
-        strip=strip,
-        low=metric_value(metric, strip.low),
-        high=metric_value(metric, strip.high),
+        low=metric_value(metric, float(finite.min())),
+        high=metric_value(metric, float(finite.max())),
+        measured=measured,
     )
+
+
+def rows_of(cards: list[Card], *, model_url: str) -> SafeString:
+    """Metrics as rows of a table: name, value with its standard error, rank, range of all heads."""
+    rows = []
+    for card in cards:
+        metric, value = card.metric, card.value
+        unit = f", {metric.unit}" if metric.unit else ""
+        rows.append(
+            f'<tr><th scope="row"><a href="{model_url}?metric={metric.key}">{escape(metric.label)}</a>{unit}</th>'
+        )
+        if value is None:
+            rows.append(f'<td colspan="3" class="absent">{escape(card.absent_reason)}</td></tr>')
+            continue
+        error = f' <span class="soft">± {escape(card.error)}</span>' if card.error else ""
+        uniform = f'<br><span class="soft">uniform attention: {escape(card.uniform)}</span>' if card.uniform else ""
+        rows.append(
+            f'<td class="mono">{escape(card.figure)}{error}{uniform}</td>'
+            f'<td class="rank">{value.rank} of {value.of}</td>'
+            f'<td class="mono">{escape(card.low)}–{escape(card.high)}</td></tr>'
+        )
+    return mark_safe("".join(rows))  # noqa: S308 (figures and sentences are escaped; the rest is our own)
 
 
 def head_columns_html(model: LanguageModel) -> SafeString:

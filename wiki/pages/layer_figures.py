@@ -18,6 +18,7 @@ from .neuron_figures import source_of
 from .neuron_scatter import points, scatter_of
 from .neuron_table import parse_query, table_of
 from .residual import residual_of
+from .state import State
 from .thumbnails import pattern_paths
 
 CELL = 220  # of the drawing of patterns: one head, with its name
@@ -28,10 +29,10 @@ def patterns_figure(request: HttpRequest, model: LanguageModel, component: Compo
     """All heads of the layer on the text that the URL chooses."""
     assert component is not None
     measurements = measurements_of(model, survey=request.GET.get("survey", ""))
-    texts = texts_of(measurements)
+    texts = texts_of(measurements, own=request.GET.get("text", ""))
     if not texts:
         raise NotFound(f"Drawing the patterns of {component}: no attention pattern has been kept yet.", slug=model.slug)
-    choice = choose(texts, text=request.GET.get("text", ""), query="", sink="", prefer=DatasetKind.NATURAL)
+    choice = choose(texts, State.of({"text": request.GET.get("text", "")}), prefer=DatasetKind.NATURAL)
     if choice.missing:
         raise NotFound(f"Drawing the patterns of {component}: expected a kept text, got {choice.missing}.")
     text, tokens = choice.text, choice.text.row.tokens

@@ -6,6 +6,8 @@ import dataclasses
 
 import numpy as np
 
+from analysis.schema import DatasetKind
+
 from .measurements import HeadValue, MeasuredMetric
 from .numbers import with_unit
 from .ranks import ordinal
@@ -56,3 +58,8 @@ def extremes(values: dict[str, HeadValue], metrics: dict[str, MeasuredMetric]) -
         elif np.count_nonzero(all_values <= value.value) <= limit:
             found.append(Extreme(value, distance, value.rank_low, highest=False))
     return sorted(found, key=lambda extreme: -extreme.distance)
+
+
+def telling_kind(found: list[Extreme]) -> DatasetKind:
+    """The kind of text on which a head does what it stands out for."""
+    return (found[0].value.metric.dataset_kind if found else None) or DatasetKind.NATURAL

@@ -16,11 +16,11 @@ from analysis.windows import N_IN_INTERVAL, N_INTERVALS, N_STRONGEST
 from wiki.components.models import LanguageModel
 from wiki.experiments.results import SurveyResult, Vocabulary
 
-from .attention import visible
 from .errors import NotFound
 from .levels import level_class, signed_levels
 from .markup import join_markup
 from .numbers import short
+from .shading import visible
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,7 +8,6 @@ from analysis.schema import Component
 from wiki.components.models import LanguageModel
 from wiki.experiments.results import StoreError, SurveyResult, open_vocabulary
 
-from .attention import visible
 from .downloads import Figure, figure
 from .errors import NotFound
 from .levels import signed_levels
@@ -17,6 +16,7 @@ from .neuron_examples import GROUPS, Example, examples_of, find_group
 from .neuron_histogram import draw, histogram_of
 from .neuron_values import values_of
 from .numbers import short
+from .shading import visible
 
 # Of the drawing of examples: a token is as wide as its letters, and a line breaks after so many.
 LETTER, LINE, LETTERS = 8.4, 24, 110

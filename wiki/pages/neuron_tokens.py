@@ -12,9 +12,9 @@ from analysis.schema import Component
 from wiki.components.models import LanguageModel
 from wiki.experiments.results import Result, SurveyResult, Vocabulary
 
-from .attention import visible
 from .markup import join_markup
 from .numbers import short
+from .shading import visible
 
 _DIRECT = "on the direct path from the embedding, without what positions and earlier layers add"
 # Arrays of tokens and of values in the reading of weights, and what a page calls them.

@@ -21,6 +21,11 @@ def short(value: float, *, decimals: int = 2) -> str:
     return text.removeprefix("0") if value > 0 else text.replace("-0.", "-.")
 
 
+def signed(value: float) -> str:
+    """`+3.21`, `−.42`: with two decimals and always a sign."""
+    return f"{'−' if value < 0 else '+'}{abs(value):.2f}".replace("+0.", "+.").replace("−0.", "−.")
+
+
 def metric_value(metric: Metric, value: float) -> str:
     """A metric's value without its unit; shares below .005 get a third decimal."""
     return short(value, decimals=3 if abs(value) < 0.005 else 2)

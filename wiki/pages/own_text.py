@@ -14,10 +14,11 @@ from wiki.experiments.models import Measurement
 from wiki.experiments.results import KeptTexts, StoreError, open_prompt, open_survey
 from wiki.experiments.texts import KEPT_DAYS, MIN_DIGITS, find_prompt
 
-from .attention import Text, token_name, visible
+from .attention import Text
 from .errors import NotFound
 from .levels import N_LEVELS
 from .numbers import short
+from .shading import token_name, visible
 
 MAX_CHARACTERS = 2_000
 # Digits of a text's hash in the links that pages make.
@@ -67,12 +68,13 @@ class OwnText(Text):
     def kind(self) -> DatasetKind:
         return DatasetKind.NATURAL
 
-    def bytes_url(self, component: Component) -> str:
-        return self.url("pattern", component)
-
     def url(self, name: str, component: Component) -> str:
         """Where something of a head on this text is: `pattern`, `value-norms` or `promoted`."""
         return reverse(f"own-{name}", args=[self.prompt.hash, component])
+
+    def layer_url(self, layer: int) -> str:
+        """Where the patterns of all heads of a layer on this text are, as bytes [head, dest, src]."""
+        return reverse("own-layer-patterns", args=[self.prompt.hash, Component(layer)])
 
 
 def own_text(model: LanguageModel, name: str) -> OwnText | None:

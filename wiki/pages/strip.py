@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
+from django.utils.safestring import SafeString, mark_safe
 
 WIDTH, MARGIN, BINS = 200, 4, 96
 # Up to so many heads in a bin are drawn at this level of darkness; level n is CSS class `s<n>`.
@@ -20,17 +21,22 @@ class Strip:
     low: float
     high: float
 
+    @property
+    def svg(self) -> SafeString:
+        """The paths of all heads."""
+        return mark_safe("".join(f'<path class="s{level}" d="{path}"/>' for level, path in self.paths))  # noqa: S308
+
 
 def strip_of(values: np.ndarray, *, here: float) -> Strip:
     """The strip plot of flat, finite `values` with the head at `here` marked; lowest value left, highest right."""
     low, high = float(values.min()), float(values.max())
     positions = _place(values, low=low, high=high)
-    bins, counts = np.unique(np.round(positions * (BINS - 1)).astype(int), return_counts=True)
-    levels = np.searchsorted(LEVELS, counts) + 1
-    paths = tuple(
-        (int(level), "".join(f"M{_x(position / (BINS - 1))} 6V20" for position in bins[levels == level]))
-        for level in np.unique(levels)
-    )
+    counts = np.bincount(np.rint(positions * (BINS - 1)).astype(int), minlength=BINS)
+    ticks: dict[int, list[str]] = {}
+    for tick, count, level in zip(_TICKS, counts.tolist(), np.searchsorted(LEVELS, counts).tolist(), strict=True):
+        if count:
+            ticks.setdefault(level + 1, []).append(tick)
+    paths = tuple((level, "".join(ticks[level])) for level in sorted(ticks))
     return Strip(paths, _x(float(_place(np.array([here]), low=low, high=high)[0])), low, high)
 
 
@@ -41,3 +47,7 @@ def _place(values: np.ndarray, *, low: float, high: float) -> np.ndarray:
 
 def _x(position: float) -> str:
     return f"{MARGIN + position * (WIDTH - 2 * MARGIN):.1f}"
+
+
+# The line of each bin.
+_TICKS = [f"M{_x(i / (BINS - 1))} 6V20" for i in range(BINS)]

@@ -7,14 +7,14 @@ from typing import Any
 from urllib.parse import urlencode
 
 import numpy as np
-from django.urls import reverse
 
 from analysis.schema import Component
 from wiki.components.models import LanguageModel
 
-from .attention import Text, token_name
+from .attention import Text
 from .levels import attention_levels
 from .numbers import short
+from .shading import token_name
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Thumbnail:
 
 def bytes_url(text: Text, layer: int) -> str:
     """Where the patterns of all heads of a layer on a text are, as bytes [head, dest, src]."""
-    return reverse("layer-patterns", args=[text.result.spec.hash, text.row.index, Component(layer)])
+    return text.layer_url(layer)
 
 
 def thumbnails_of(text: Text, model: LanguageModel, layer: int) -> list[Thumbnail]:

@@ -7,16 +7,18 @@ from .converters import (
     FormConverter,
     HashConverter,
     HeadConverter,
+    KVHeadConverter,
     LayerConverter,
     NeuronConverter,
     TextNameConverter,
 )
-from .views import adding, downloads, heads, home, jump, layers, models, neurons, own_text, surveys
+from .views import adding, downloads, heads, home, jump, kv_heads, layers, models, neurons, own_text, surveys
 
 register_converter(HashConverter, "hash")
 register_converter(LayerConverter, "layer")
 register_converter(HeadConverter, "head")
 register_converter(NeuronConverter, "neuron")
+register_converter(KVHeadConverter, "kv_head")
 register_converter(ComponentConverter, "component")
 register_converter(FormConverter, "form")
 register_converter(TextNameConverter, "text_name")
@@ -38,6 +40,8 @@ urlpatterns = [
     path("m/<str:slug>/<neuron:component>.json", neurons.neuron_json, name="neuron-json"),
     path("m/<str:slug>/<neuron:component>/", neurons.neuron_page, name="neuron"),
     path("m/<str:slug>/<neuron:component>/rows/<int:row>/", neurons.neuron_row, name="neuron-row"),
+    path("m/<str:slug>/<kv_head:component>.json", kv_heads.kv_head_json, name="kv-head-json"),
+    path("m/<str:slug>/<kv_head:component>/", kv_heads.kv_head_page, name="kv-head"),
     path("m/<str:slug>/figures/<slug:name>.<form:form>", downloads.download, name="model-figure"),
     path("m/<str:slug>/<component:component>/figures/<slug:name>.<form:form>", downloads.download, name="figure"),
     path("m/<str:slug>/text.json", own_text.forms_json, name="own-text-form-json"),
@@ -53,6 +57,11 @@ urlpatterns = [
     path("models/add/<hash:asked>/", adding.adding_page, name="adding"),
     path("models/add/<hash:asked>/progress/", adding.adding_progress, name="adding-progress"),
     path("t/<hash:prompt_hash>/patterns/<head:component>.u8", own_text.own_pattern_bytes, name="own-pattern"),
+    path(
+        "t/<hash:prompt_hash>/patterns/<layer:component>.u8",
+        own_text.own_layer_pattern_bytes,
+        name="own-layer-patterns",
+    ),
     path("t/<hash:prompt_hash>/norms/<head:component>.f32", own_text.own_value_norm_bytes, name="own-value-norms"),
     path("t/<hash:prompt_hash>/promoted/<head:component>.json", own_text.own_promoted_json, name="own-promoted"),
     path("s/<hash:survey_hash>.json", surveys.survey_json, name="survey-json"),
@@ -65,4 +74,6 @@ urlpatterns = [
         name="layer-patterns",
     ),
     path("s/<hash:survey_hash>/neurons/<layer:component>.f32", surveys.layer_neuron_floats, name="layer-neurons"),
+    path("s/<hash:survey_hash>/norms/<int:row>/<head:component>.f32", surveys.value_norm_bytes, name="value-norms"),
+    path("s/<hash:survey_hash>/promoted/<int:row>/<head:component>.json", surveys.promoted_json, name="promoted"),
 ]

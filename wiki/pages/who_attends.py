@@ -15,13 +15,14 @@ from analysis.schema import Component
 from wiki.components.models import LanguageModel
 from wiki.experiments.results import StoreError
 
-from .attention import Text, token_name, visible
+from .attention import Text
 from .downloads import Figure, figure
 from .errors import NotFound
 from .levels import attention_levels
 from .numbers import short
 from .own_text import OwnText, kept_texts, own_text
 from .ranks import ranks_from_top
+from .shading import token_name, visible
 
 N_ROWS = 20
 N_KEYS = 6

@@ -7,7 +7,7 @@ from django.views.decorators.http import require_safe
 
 from analysis.schema import Component
 
-from .. import layer_figures, neuron_figures  # noqa: F401 (they register their figures)
+from .. import head_figures, layer_figures, neuron_figures  # noqa: F401 (they register their figures)
 from ..addresses import get_model, require_component
 from ..downloads import FIGURES
 from ..errors import NotFound

@@ -1,4 +1,4 @@
-"""A head: what was measured of it, and where it attends."""
+"""A head: what was measured of it, where it attends, and what it reads and writes."""
 
 from __future__ import annotations
 
@@ -10,17 +10,25 @@ from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from analysis.schema import Component, DatasetKind
+from wiki.components.models import LanguageModel
 from wiki.experiments.results import StoreError
 
-from ..addresses import get_model, kv_siblings, neighbours, require_component
-from ..attention import attention_view, choose, texts_of
+from ..addresses import get_model, kv_head_of, kv_siblings, neighbours, require_component
+from ..attention import Text, attention_view, choose, texts_of
 from ..caching import cached_page
-from ..figures import cards_of
+from ..composition import compositions_of
+from ..examples import depth_of, examples_of, read_examples, read_histogram
+from ..figures import ON_CARDS, cards_of, rows_of
 from ..footer import provenance_of
-from ..lead import extremes
+from ..head_tokens import head_tokens_of
+from ..lead import extremes, telling_kind
+from ..mass import mass_of
 from ..measurements import Measurements, measurements_of
 from ..numbers import percent
+from ..promoted import WHAT, TokenTexts, promoted_by, token_texts_of
 from ..responses import data_response
+from ..similar import similar_heads
+from ..state import State
 
 # A head whose first token gets more than this share of its attention is said to rest there.
 MOSTLY = 0.5
@@ -31,48 +39,76 @@ MOSTLY = 0.5
 def head_page(request: HttpRequest, slug: str, component: Component) -> HttpResponse:
     model = get_model(slug)
     require_component(model, component)
-    measurements = measurements_of(model, survey=request.GET.get("survey", ""))
+    state = State.of(request.GET.dict())
+    measurements = measurements_of(model, survey=state.parts.get("survey", ""))
     values, absent = measurements.of_head(component)
     previous, following = neighbours(model, component)
     found = extremes(values, measurements.metrics)
-    # the text shown first is of the kind on which the head does what it stands out for
-    telling = (found[0].value.metric.dataset_kind if found else None) or DatasetKind.NATURAL
+    cards = cards_of(measurements, values, absent)
+    token_texts = token_texts_of(model)
     context = {
         "model": model,
+        "page_url": reverse("head", args=[model.slug, component]),
+        "model_url": model.get_absolute_url(),
         "jump_model": model.slug,
         "component": component,
         "layer": Component(component.layer),
         "previous": previous,
         "next": following,
-        "kv_group": model.kv_head(component),
+        "kv_head": kv_head_of(model, component),
         "kv_siblings": kv_siblings(model, component),
+        "survey_query": State.of({"survey": state.parts.get("survey", "")}).query,
+        "examples_query": State.of({name: state.parts.get(name, "") for name in ("survey", "examples")}).query,
         "measurements": measurements,
         "values": values,
         "absent": absent,
         "extremes": found,
-        "cards": cards_of(measurements, values, absent),
+        "cards": cards[:ON_CARDS],
+        "others": cards[ON_CARDS:],
+        "other_rows": rows_of(cards[ON_CARDS:], model_url=model.get_absolute_url()),
+        "mass": mass_of(measurements, component),
+        "examples": examples_of(measurements, model, component, state, token_texts),
+        "tokens": head_tokens_of(measurements, component, token_texts),
+        "compositions": compositions_of(measurements, model, component),
+        "similar": similar_heads(measurements, component),
         "first_token_share": percent(values["first_token"].value) if "first_token" in values else None,
         "rests": "first_token" in values and values["first_token"].value > MOSTLY,
         "provenance": provenance_of(measurements),
         "json_url": reverse("head-json", args=[model.slug, component]),
-        **_viewer_context(request, measurements, component, prefer=telling),
+        **_viewer_context(
+            state,
+            measurements,
+            component,
+            model=model,
+            token_texts=token_texts,
+            prefer=telling_kind(found),
+        ),
     }
     return render(request, "pages/head.html", context)
 
 
 def _viewer_context(
-    request: HttpRequest, measurements: Measurements, component: Component, *, prefer: DatasetKind
+    state: State,
+    measurements: Measurements,
+    component: Component,
+    *,
+    model: LanguageModel,
+    token_texts: TokenTexts,
+    prefer: DatasetKind,
 ) -> dict[str, Any]:
     """The texts to choose from and the chosen view; instead of a view, the reason why there is none."""
-    texts = texts_of(measurements, own=request.GET.get("text", ""))
+    texts = texts_of(measurements, own=state.parts.get("text", ""))
     if not texts:
         return {"texts": [], "view": None}
-    asked = {name: request.GET.get(name, "") for name in ("text", "sink")}
-    choice = choose(texts, **asked, query=request.GET.get("q", ""), prefer=prefer)
+    choice = choose(texts, state, prefer=prefer)
+    tabs = [(text.row.title, choice.url(text=text.key, q=""), text.key == choice.text.key) for text in texts]
+    context = {"texts": tabs, "choice": choice, "figure_state": choice.figure_query}
     try:
-        return {"texts": texts, "choice": choice, "view": attention_view(choice, component)}
+        view = attention_view(choice, component, texts)
+        promoted = promoted_by(view, component, model, token_texts)
+        return {**context, "view": view, "promoted": promoted, "what_promoted": WHAT}
     except StoreError as error:
-        return {"texts": texts, "choice": choice, "view": None, "view_error": str(error)}
+        return {**context, "view": None, "view_error": str(error)}
 
 
 @require_safe
@@ -81,16 +117,45 @@ def head_json(request: HttpRequest, slug: str, component: Component) -> JsonResp
     require_component(model, component)
     measurements = measurements_of(model, survey=request.GET.get("survey", ""))
     values, absent = measurements.of_head(component)
+    token_texts = token_texts_of(model)
     return data_response(
         {
             "component": str(component),
             "kv_head": model.kv_head(component),
             "metrics": {key: value.to_json() for key, value in values.items()},
             "absent": absent,
-            "patterns": [text.to_json(component) for text in texts_of(measurements)],
+            "mass": mass_of(measurements, component).to_json(),
+            "patterns": [_text_json(text, component) for text in texts_of(measurements)],
+            **_examples_json(measurements, component, token_texts),
+            **head_tokens_of(measurements, component, token_texts).to_json(),
+            "composition": compositions_of(measurements, model, component).to_json(),
+            "similar": similar_heads(measurements, component).to_json(),
             "provenance": {
                 "model": {"slug": model.slug, "hash": model.hash},
                 "surveys": measurements.surveys_json(),
             },
         }
     )
+
+
+def _text_json(text: Text, component: Component) -> dict[str, Any]:
+    data = text.to_json(component)
+    try:
+        has_promoted = text.result.promoted(text.row.index, component, 0) is not None
+    except StoreError:
+        has_promoted = False
+    return data if has_promoted else data | {"promoted": None}
+
+
+def _examples_json(measurements: Measurements, component: Component, token_texts: TokenTexts) -> dict[str, Any]:
+    """All examples and the histogram, or why they are not there."""
+    result, absent = depth_of(measurements)
+    if result is None:
+        return {"examples": {"absent": absent}, "histogram": {"absent": absent}}
+    try:
+        return {
+            "examples": [example.to_json() for example in read_examples(result, component, token_texts)],
+            "histogram": read_histogram(result, component).counts,
+        }
+    except StoreError as error:
+        return {"examples": {"absent": str(error)}, "histogram": {"absent": str(error)}}

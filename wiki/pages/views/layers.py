@@ -27,6 +27,7 @@ from ..neuron_scatter import scatter_of
 from ..neuron_table import NeuronTable, TableQuery, parse_query, table_of
 from ..residual import residual_of
 from ..responses import data_response
+from ..state import State
 from ..thumbnails import bytes_url, thumbnails_of
 
 # What the metrics are: the same on every page of a layer.
@@ -70,10 +71,10 @@ def layer_page(request: HttpRequest, slug: str, component: Component) -> HttpRes
 
 def _chosen_text(measurements: Measurements, asked: str) -> tuple[list[Text], Text | None, str]:
     """The texts to choose from, the one that the URL asks for, and what it asks for that is not here."""
-    texts = texts_of(measurements)
+    texts = texts_of(measurements, own=asked)
     if not texts:
         return [], None, ""
-    choice = choose(texts, text=asked, query="", sink="", prefer=DatasetKind.NATURAL)
+    choice = choose(texts, State.of({"text": asked}), prefer=DatasetKind.NATURAL)
     return texts, choice.text, choice.missing
 
 

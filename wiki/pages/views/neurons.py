@@ -18,7 +18,6 @@ from wiki.components.models import LanguageModel
 from wiki.experiments.results import Result, StoreError, SurveyResult, Vocabulary, open_vocabulary
 
 from ..addresses import get_model, neighbours, require_component
-from ..attention import visible
 from ..caching import cached_page
 from ..errors import NotFound
 from ..footer import provenance_of
@@ -28,7 +27,9 @@ from ..neuron_histogram import Histogram, draw, histogram_of
 from ..neuron_tokens import Neighbours, TokenList, mean_tokens, nearest_neurons, weight_tokens
 from ..neuron_values import NeuronValue, values_of
 from ..numbers import short
+from ..own_text import neuron_on_text
 from ..responses import data_response
+from ..shading import visible
 
 N_IN_LEAD = 3
 
@@ -163,6 +164,7 @@ def neuron_page(request: HttpRequest, slug: str, component: Component) -> HttpRe
         "missing": "" if group.key == asked else asked,
         "examples": examples_html(examples),
         "survey": request.GET.get("survey", ""),
+        "own": neuron_on_text(model, request.GET.get("text", ""), component),
         **_scale(reading),
         "provenance": provenance_of(measurements),
         "json_url": reverse("neuron-json", args=[model.slug, component]),

@@ -297,6 +297,13 @@ def own_pattern_bytes(request: HttpRequest, prompt_hash: str, component: Compone
 
 
 @require_safe
+def own_layer_pattern_bytes(request: HttpRequest, prompt_hash: str, component: Component) -> HttpResponse:
+    """The attention of all heads of a layer on a person's own text: head × n × n bytes, 255 for 1."""
+    _, result = _measured(prompt_hash, component)
+    return _bytes_of(lambda: result.layer_patterns(0, component.layer))
+
+
+@require_safe
 def own_value_norm_bytes(request: HttpRequest, prompt_hash: str, component: Component) -> HttpResponse:
     """How long a vector a head writes for each key that it attends to fully: n float32, little-endian."""
     _, result = _measured(prompt_hash, component)

@@ -14,11 +14,14 @@ from analysis.metrics import NEURON_METRICS
 from analysis.schema import Component
 from wiki.experiments.models import Survey
 from wiki.experiments.progress import progress_of
-from wiki.experiments.results import StoreError, SurveyResult, open_survey
+from wiki.experiments.results import StoreError, SurveyResult, open_survey, open_vocabulary
 
 from ..addresses import require_component
 from ..errors import NotFound
 from ..responses import data_response, progress_response
+
+# What lies at an address with a survey's hash never changes.
+IMMUTABLE = {"Cache-Control": "public, max-age=31536000, immutable"}
 
 
 def _get_survey(survey_hash: str) -> Survey:
@@ -133,7 +136,39 @@ def layer_neuron_floats(request: HttpRequest, survey_hash: str, component: Compo
     return _immutable_bytes(values.astype("<f4"))
 
 
+@require_safe
+def value_norm_bytes(request: HttpRequest, survey_hash: str, row: int, component: Component) -> HttpResponse:
+    """How long a vector a head writes for each key that it attends to fully: n float32, little-endian."""
+    result = _require_pattern(survey_hash, row, component)
+    try:
+        return _immutable_bytes(result.value_norms(row, component).astype("<f4"))
+    except StoreError as failure:
+        raise NotFound(str(failure)) from failure
+
+
+@require_safe
+def promoted_json(request: HttpRequest, survey_hash: str, row: int, component: Component) -> JsonResponse:
+    """The tokens that a head's output promotes at every query of a kept row, and by how much."""
+    result = _require_pattern(survey_hash, row, component)
+    model = _get_survey(survey_hash).model
+    try:
+        found = result.promoted(row, component, slice(None))
+        if found is None:
+            raise NotFound(f"Looking for what {component} promotes in survey {survey_hash[:8]}: it was not computed.")
+        tokens, logits = found
+        texts = open_vocabulary(model).texts(tokens.ravel())
+    except StoreError as failure:
+        raise NotFound(str(failure)) from failure
+    n = tokens.shape[1]
+    data = {
+        "tokens": [texts[i : i + n] for i in range(0, len(texts), n)],
+        "logits": [[round(logit, 4) for logit in row] for row in logits.astype(float).tolist()],
+    }
+    return JsonResponse(data, headers=IMMUTABLE, json_dumps_params={"ensure_ascii": False, "separators": (",", ":")})
+
+
 def _require_result(survey_hash: str, component: Component, *, wanted: str) -> SurveyResult:
+    """The numbers of a survey where the component exists; else 404 with a sentence."""
     survey = _get_survey(survey_hash)
     require_component(survey.model, component)
     result, error = _read(survey)
@@ -152,5 +187,5 @@ def _require_pattern(survey_hash: str, row: int, component: Component) -> Survey
 
 def _immutable_bytes(array: np.ndarray) -> HttpResponse:
     data = array.tobytes()
-    headers = {"Cache-Control": "public, max-age=31536000, immutable", "Content-Length": str(len(data))}
+    headers = IMMUTABLE | {"Content-Length": str(len(data))}
     return HttpResponse(data, content_type="application/octet-stream", headers=headers)

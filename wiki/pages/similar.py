@@ -1,0 +1,71 @@
+"""Heads of the same model whose figures are closest: a suggestion by statistics, not a claim."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+from django.utils.safestring import SafeString
+
+from analysis.schema import Component, DatasetKind
+from wiki.experiments.results import StoreError
+
+from .measurements import METRIC_DATASETS, Measurements
+from .numbers import short
+from .shading import linked_heads
+
+N_SIMILAR = 5
+
+
+@dataclasses.dataclass(frozen=True)
+class SimilarHeads:
+    """The nearest heads, nearest first, with their distances."""
+
+    heads: list[tuple[Component, float]]
+    n_figures: int  # that the distance is over
+    model_url: str
+
+    @property
+    def links(self) -> SafeString:
+        return linked_heads([(str(head), short(distance)) for head, distance in self.heads], at=self.model_url)
+
+    def to_json(self) -> dict[str, Any]:
+        heads = [[str(component), distance] for component, distance in self.heads]
+        return {"figures": self.n_figures, "heads": heads}
+
+
+def similar_heads(measurements: Measurements, component: Component) -> SimilarHeads:
+    """The heads with the smallest Euclidean distance of standardised figures: every metric, and where attention goes.
+
+    The distance is a root mean square over figures, so that 1 is one standard deviation in each. A figure that any
+    head lacks, or that all share, is left out.
+    """
+    model_url = measurements.model.get_absolute_url()
+    columns = [measured.values.astype(float)[..., None] for measured in measurements.metrics.values()]
+    columns += _masses(measurements)
+    if not columns:
+        return SimilarHeads([], 0, model_url)
+    figures = np.concatenate(columns, axis=-1)  # [layer, head, figure]
+    spread = figures.std((0, 1))
+    usable = np.isfinite(spread) & (spread > 0)
+    if not usable.any():
+        return SimilarHeads([], 0, model_url)
+    standardised = figures[..., usable] / spread[usable]
+    here = standardised[component.layer, component.head]
+    distances = np.sqrt(np.square(standardised - here).mean(-1)).ravel()
+    n_heads = figures.shape[1]
+    own = component.layer * n_heads + (component.head or 0)
+    order = [int(i) for i in np.argsort(distances, kind="stable") if i != own][:N_SIMILAR]
+    heads = [(Component(i // n_heads, head=i % n_heads), float(distances[i])) for i in order]
+    return SimilarHeads(heads, int(usable.sum()), model_url)
+
+
+def _masses(measurements: Measurements) -> list[np.ndarray]:
+    result = measurements.results.get(METRIC_DATASETS[DatasetKind.NATURAL])
+    try:
+        if result is None or "head.mass" not in result.names(file="summary"):
+            return []
+        return [result.read("head.mass", file="summary")]
+    except StoreError:
+        return []  # said where attention goes
