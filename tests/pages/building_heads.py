@@ -15,7 +15,7 @@ from wiki.experiments.models import Measurement, Survey
 from wiki.experiments.results import artifact_path
 
 N_ROWS, LENGTH = 8, 40
-TITLES = ("Alice, 1901", "Bob, 1902", "Charlie, 1903", "Dora, 1904")
+TITLES = ("Alice, 1901", "Bob, 1902", "Charlie, 1903", "Alice, 1904")
 BASELINE = {"mean": 0.125, "standard_deviation": 0.0375, "draws": 200, "seed": 0}
 OFFSETS = (1, 8)
 

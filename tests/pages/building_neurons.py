@@ -15,7 +15,7 @@ from wiki.experiments.models import Measurement, Survey
 from wiki.experiments.results import artifact_path
 
 N_ROWS, LENGTH = 8, 40
-TITLES = ("Alice, 1901", "Bob, 1902", "Charlie, 1903", "Dora, 1904")
+TITLES = ("Alice, 1901", "Bob, 1902", "Charlie, 1903", "Alice, 1904")
 # Of each row; two rows a document.
 DOCUMENTS = np.repeat(np.arange(4), 2).astype(np.int32)
 OFFSETS = np.tile([0, LENGTH - 1], 4).astype(np.int32)
@@ -108,9 +108,6 @@ def _summary(model: LanguageModel) -> dict[str, np.ndarray]:
     arrays = {f"neuron.{key}": array.astype(np.float32) for key, array in values.items()}
     arrays["neuron.mean.error"] = (spread / 20).astype(np.float32)
     arrays["neuron.share_active.error"] = np.full_like(arrays["neuron.mean"], 0.012)
-    for i, metric in enumerate(LAYER_METRICS):
-        arrays[f"layer.{metric.key}"] = np.linspace(0.1, 0.9, model.n_layers) * (metric.high or 10) + i / 1000
-        arrays[f"layer.{metric.key}.error"] = np.full(model.n_layers, 0.02)
     return arrays
 
 

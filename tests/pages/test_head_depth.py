@@ -21,6 +21,7 @@ from wiki.experiments.results import artifact_path
 
 from .building import build_measured_model, build_model, build_survey, finish, random_pattern
 from .building_heads import BASELINE, LENGTH, add_outputs, extend, token_text
+from .test_every_page import N_QUERIES
 from .test_head_page import page, read, survey_of
 
 FIGURES = ("metrics", "pattern", "mass", "histogram", "examples", "composition")
@@ -312,5 +313,5 @@ def test_more_layers_and_heads_mean_no_more_queries(
     client: Client, db: None, path: str, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     build_measured_model("tiny", n_layers=6, n_heads=8)
-    with django_assert_num_queries(4):
+    with django_assert_num_queries(N_QUERIES):
         assert client.get(path).status_code == 200

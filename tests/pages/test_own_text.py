@@ -20,6 +20,7 @@ from pytest_django import DjangoAssertNumQueries, Settings
 
 from analysis.schema import Component, JobKind, PromptSpec
 from analysis.store import promoted_path, prompt_path
+from tests.pages.building_heads import token_text
 from tests.pages.test_every_page import inline_parts
 from wiki.components.models import LanguageModel
 from wiki.experiments import results
@@ -422,7 +423,7 @@ def test_what_a_head_would_write_and_promotes_on_the_text_is_at_immutable_addres
     answer = client.get(f"/t/{prompt.hash}/promoted/L1H2.json")
     tokens, logits = promoted(model, 1)
     data = json.loads(answer.content)
-    assert data["tokens"] == [[f" w{token}" for token in row] for row in tokens[2]]
+    assert data["tokens"] == [[token_text(token) for token in row] for row in tokens[2].tolist()]
     assert data["logits"] == [[round(float(logit), 4) for logit in row] for row in logits[2]]
     assert "immutable" in norms.headers["Cache-Control"]
     assert "immutable" in answer.headers["Cache-Control"]
