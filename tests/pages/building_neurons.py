@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from analysis.metrics import LAYER_METRICS, NEURON_METRICS
+from analysis.metrics import NEURON_METRICS
 from analysis.store import is_complete, open_artifact, publish, vocabulary_path, weights_path, write_arrays
 from analysis.store.artifacts import remove
 from wiki.components.models import LanguageModel
@@ -57,7 +57,7 @@ def add_neurons(survey: Survey, weights: Measurement) -> None:
         "frequent": frequent.astype(np.int32),
         "frequent_counts": seen[frequent],
     }
-    metrics = NEURON_METRICS + LAYER_METRICS
+    metrics = NEURON_METRICS
     queries = {metric.key: N_ROWS * (LENGTH - 1) for metric in metrics}
     _extend(path, files, metrics=[f"{m.component.value}.{m.key}" for m in metrics], queries=queries, titles=TITLES)
     _extend(

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import re
 
 import numpy as np
@@ -158,8 +159,10 @@ def test_residual_statistics_are_those_of_the_arrays(client: Client, model: Lang
     for metric in LAYER_METRICS:
         assert residual[metric.key]["value"] == survey.read(f"layer.{metric.key}", file="summary")[1]
         assert residual[metric.key]["error"] == survey.read(f"layer.{metric.key}.error", file="summary")[1]
-        figure = f"{residual[metric.key]['value']:.3f}".removeprefix("0")
-        assert f"{figure} {metric.unit}".strip() + ' <span class="error">± .020</span>' in content
+        error = residual[metric.key]["error"]
+        decimals = 1 - math.floor(math.log10(error))  # two digits of the error
+        figure, error_figure = (f"{n:.{decimals}f}".removeprefix("0") for n in (residual[metric.key]["value"], error))
+        assert f"{figure} {metric.unit}".strip() + f' <span class="error">± {error_figure}</span>' in content
 
 
 def test_scatter_says_its_ends_and_its_correlation(client: Client, model: LanguageModel) -> None:
