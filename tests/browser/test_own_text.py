@@ -113,7 +113,7 @@ def test_a_typed_text_shows_on_the_head_page_once_it_is_measured(
     assert finish_and_follow(job.pk, claim.token, result={})
     expect(page).to_have_url(re.compile(r"/m/tiny/L1H2/\?text=[0-9a-f]{12}"), timeout=10_000)
     page.wait_for_selector("attention-pattern[ready]")
-    expect(page.locator(".tabs a[aria-current]")).to_have_text("your text")
+    expect(page.locator("nav[aria-label=Text] a[aria-current]")).to_have_text("your text")
 
 
 def test_a_phone_needs_no_sideways_scrolling(page: Page, live_server: LiveServer, model: LanguageModel) -> None:

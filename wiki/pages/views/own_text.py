@@ -11,7 +11,7 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_safe
 
-from analysis.schema import Component, JobKind, SchemaError
+from analysis.schema import Component, ComponentKind, JobKind, SchemaError
 from wiki.components.models import LanguageModel
 from wiki.experiments.models import Measurement
 from wiki.experiments.results import KeptTexts, StoreError, open_prompt, open_vocabulary
@@ -36,6 +36,8 @@ from ..responses import data_response
 from ..who_attends import read_pair, source_of, who_attends, who_attends_json
 
 # What lies at an address with a text's hash never changes.
+# The part of a component's page that shows a text.
+SHOWN_AT = {ComponentKind.LAYER: "patterns", ComponentKind.NEURON: "own-text"}
 IMMUTABLE = {"Cache-Control": "public, max-age=31536000, immutable"}
 
 
@@ -108,7 +110,8 @@ def _address(model: LanguageModel, prompt: Measurement, *, next_part: str) -> st
     if prompt.finished_at is None:
         return f"{permalink}?next={component}"
     try:
-        return f"{component_url(model, component)}?text={prompt.hash[:LINK_DIGITS]}#attends"
+        part = SHOWN_AT.get(component.kind, "attends")
+        return f"{component_url(model, component)}?text={prompt.hash[:LINK_DIGITS]}#{part}"
     except NotFound:  # a kind of component without pages
         return permalink
 
