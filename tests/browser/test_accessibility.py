@@ -1,0 +1,86 @@
+"""axe-core finds nothing serious on any type of page, wide or narrow, light or dark; nor does a strict HTML parser."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import html5lib
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from django.contrib.auth import get_user_model
+from django.test import Client
+from playwright.sync_api import Browser
+from pytest_django.live_server_helper import LiveServer
+
+from tests.browsing import watched_page
+from tests.pages.building import build_measured_model
+from tests.pages.building_texts import build_prompt
+from wiki.components.models import LanguageModel
+
+PAGES = {
+    "home": "/",
+    "model": "/m/tiny/",
+    "layer": "/m/tiny/L1/",
+    "head": "/m/tiny/L1H2/?q=3",
+    "head by value": "/m/tiny/L1H2/?view=value&examples=60",
+    "KV head": "/m/tiny/L1KV1/",
+    "neuron": "/m/tiny/L1N5/",
+    "text form": "/m/tiny/text/",
+    "kept text": "/m/tiny/text/kept/bundled-texts.0/?q=8&k=6",
+    "survey": "/s/{survey}/",
+    "own text": "/m/tiny/text/{prompt}/?q=5&k=2",
+    "neuron on a text": "/m/tiny/L1N5/?text={prompt}",
+    "not found": "/m/tiny/L99H1/",
+}
+
+
+@pytest.fixture
+def model(db: None) -> LanguageModel:
+    return build_measured_model()
+
+
+def address(model: LanguageModel, name: str) -> str:
+    prompt = build_prompt(model)
+    return PAGES[name].format(survey=model.surveys.get(dataset="sotu").hash, prompt=prompt.hash)
+
+
+@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize(("width", "scheme"), [(1440, "light"), (390, "dark")])
+def test_axe_finds_nothing_serious(
+    browser: Browser, live_server: LiveServer, model: LanguageModel, name: str, width: int, scheme: Literal["light"]
+) -> None:
+    context = browser.new_context(
+        viewport={"width": width, "height": 900}, color_scheme=scheme, reduced_motion="reduce", bypass_csp=True
+    )
+    page = context.new_page()
+    page.goto(live_server.url + address(model, name), wait_until="networkidle")
+    found = Axe().run(page).response["violations"]
+    context.close()
+    serious = [
+        (violation["id"], violation["help"], [node["html"][:200] for node in violation["nodes"]][:3])
+        for violation in found
+        if violation["impact"] in ("serious", "critical")
+    ]
+    assert serious == []
+
+
+# Chromium itself reports the status of what is not found as an error.
+@pytest.mark.parametrize("name", [name for name in PAGES if name != "not found"])
+def test_no_page_breaks_the_security_policy_or_reports_an_error(
+    browser: Browser, live_server: LiveServer, model: LanguageModel, name: str
+) -> None:
+    context = browser.new_context(viewport={"width": 1440, "height": 900})
+    with watched_page(context) as page:
+        page.goto(live_server.url + address(model, name), wait_until="networkidle")
+    context.close()
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_strict_parser_finds_no_error_in_the_html(client: Client, model: LanguageModel, name: str) -> None:
+    response = client.get(address(model, name))
+    html5lib.HTMLParser(strict=True).parse(response.content)
+
+
+def test_the_form_that_adds_a_model_is_accessible_too(client: Client, db: None) -> None:
+    client.force_login(get_user_model().objects.create_user("alice", is_staff=True))
+    html5lib.HTMLParser(strict=True).parse(client.get("/models/add/").content)
