@@ -1,9 +1,10 @@
 # `make run`: a browsable wiki from nothing. `make test`: every test. `make check`: linters, types, layers.
+# `make bench`: how fast it is, against the limits it set itself; docs/performance.md is made by it.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test check shots
+.PHONY: run test check shots bench
 .DELETE_ON_ERROR:
 
 run: $(VENV)/requirements.txt
@@ -24,6 +25,9 @@ check: $(VENV)/requirements-test.txt
 
 shots: $(VENV)/requirements-test.txt
 	@$(BIN)/python -m tests.shots
+
+bench: $(VENV)/requirements-test.txt
+	@$(BIN)/python -m tests.benchmarks
 
 # A virtual environment remembers by a copy which requirements it has.
 $(VENV)/%.txt: %.txt requirements.txt requirements-postgres.txt requirements-s3.txt | $(BIN)/pip

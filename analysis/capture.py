@@ -89,12 +89,13 @@ def _attention(
         scaling=query.shape[-1] ** -0.5 if scaling is None else scaling,
         causal=getattr(module, "is_causal", True),
         cap=cap,
-    )
+    ).float()  # a model of bfloat16 computes its softmax in float32 too
     pattern = scores.softmax(dim=-1)
     if cap is None:
         z, _ = sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)
     else:
-        z = (pattern @ value.repeat_interleave(query.shape[1] // value.shape[1], dim=1)).transpose(1, 2).contiguous()
+        by_head = value.repeat_interleave(query.shape[1] // value.shape[1], dim=1)
+        z = (pattern.to(value.dtype) @ by_head).transpose(1, 2).contiguous()
     if reader is not None:
         layer: Any = module.layer_idx  # every family numbers its attention modules
         reader(layer, AttentionReading(scores, pattern, value, z))

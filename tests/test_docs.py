@@ -9,6 +9,7 @@ import pytest
 
 from analysis.metrics import METRICS
 from analysis.schema import CODE_VERSION, DatasetKind, JobKind
+from tests.benchmarks.report import JSON, MARKDOWN, as_markdown, read_outcomes
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
@@ -53,3 +54,48 @@ def test_links_and_pictures_of_the_readme_are_there() -> None:
 
 def test_continuous_integration_calls_the_readmes_test_command() -> None:
     assert "\nmake test\n" in (ROOT / ".ci" / "run").read_text()
+
+
+def test_the_page_of_performance_is_what_its_data_says() -> None:
+    assert MARKDOWN.read_text() == as_markdown(read_outcomes(JSON))
+
+
+# What the project promised of its speed.
+LIMITS = {
+    "survey": [
+        ("SmolLM2-135M: survey ÷ bare forward, wall", "≤ 1.25"),
+        ("GPT-2 small (random weights): survey ÷ bare forward, wall", "≤ 1.25"),
+        ("merging ÷ survey", "≤ 3"),
+        ("throughput ÷ TransformerLens", "≥ 1.5"),
+    ],
+    "memory": [
+        ("SmolLM2-135M: survey ÷ bare forward, peak memory", "≤ 1.3"),
+        ("GPT-2 small (random weights): survey ÷ bare forward, peak memory", "≤ 1.3"),
+    ],
+    "store": [("one neuron, p50", "≤ 0.3"), ("a neuron's bytes", "≤ 8,000"), ("layer listing, p50", "≤ 1")],
+    "pages": [
+        (f"{kind} page: {name}", limit)
+        for kind in ("model", "layer", "head", "neuron", "text")
+        for name, limit in (
+            ("queries, most", "≤ 12"),
+            ("processor time uncached, p50", "≤ 12"),
+            ("processor time cached, p50", "≤ 1"),
+            ("first load, largest", "≤ 150"),
+        )
+    ],
+    "load": [("cached head page, p50", "≤ 25"), ("cached head page, p99", "≤ 120")],
+    "gpu": [
+        ("survey", ""),
+        ("survey ÷ bare forward, wall", ""),
+        ("float32, largest difference from the CPU", "≤ 0.0001"),
+        ("bfloat16, largest difference of a head's share of attention from the CPU", "≤ 0.02"),
+        ("bfloat16, least rank correlation of a head metric with the CPU", "≥ 0.99"),
+    ],
+}
+
+
+@pytest.mark.parametrize("benchmark", LIMITS)
+def test_the_page_of_performance_has_every_limit_that_was_promised(benchmark) -> None:
+    found = {outcome.benchmark: outcome.figures for outcome in read_outcomes(JSON)}
+    for name, limit in LIMITS[benchmark]:
+        assert any(figure.name.startswith(name) and figure.limit == limit for figure in found[benchmark]), name

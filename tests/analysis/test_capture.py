@@ -145,3 +145,13 @@ def test_capped_scores_and_sliding_windows_give_the_patterns_and_logits_of_eager
 )
 def test_the_sizes_of_each_family_are_read_from_its_config(slug: str, sizes: Sizes) -> None:
     assert sizes_of(tiny.build(slug).config) == sizes
+
+
+def test_patterns_of_a_bfloat16_model_are_float32_and_sum_to_1() -> None:
+    model = tiny.build("tiny-llama").to(torch.bfloat16)
+    sums: list[torch.Tensor] = []
+    with torch.inference_mode(), reading_patterns(model, lambda _, pattern: sums.append(pattern.sum(-1))):
+        model(input_ids=torch.arange(1, 21)[None])
+    assert len(sums) == 3
+    assert {each.dtype for each in sums} == {torch.float32}
+    assert all((each - 1).abs().max() < 1e-5 for each in sums)

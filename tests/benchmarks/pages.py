@@ -1,0 +1,186 @@
+"""What a page costs: queries, processor time, bytes."""
+
+from __future__ import annotations
+
+import dataclasses
+import gzip
+import io
+import re
+import statistics
+import time
+from collections.abc import Callable
+from html.parser import HTMLParser
+from urllib.parse import urljoin
+
+import numpy as np
+
+from .data import MODEL
+from .report import BenchmarkError, Figure
+from .site import site, text_address
+
+ABOUT = (
+    "Random pages of each type for an anonymous reader, on real data, through the whole of the site's WSGI "
+    "application: queries and processor time with an empty cache and with a full one, and the bytes that the first "
+    "load transfers (HTML, styles and scripts as they are served to a browser that takes compression; without what "
+    "only an interaction loads, and without plotly)."
+)
+PAGES = 30
+N_LAYERS, N_HEADS, N_NEURONS = 30, 9, 1536
+
+
+@dataclasses.dataclass(frozen=True)
+class Answer:
+    status: str
+    headers: dict[str, str]
+    body: bytes
+
+
+class Site:
+    """The WSGI application, asked as gunicorn asks it."""
+
+    def __init__(self) -> None:
+        from django.core.handlers.wsgi import WSGIHandler  # noqa: PLC0415 (Django is set up by now)
+
+        self._application = WSGIHandler()
+
+    def get(self, address: str) -> Answer:
+        found: list[tuple[str, dict[str, str]]] = []
+        environ = {
+            "REQUEST_METHOD": "GET",
+            "PATH_INFO": address,
+            "QUERY_STRING": "",
+            "SERVER_NAME": "localhost",
+            "SERVER_PORT": "80",
+            "SERVER_PROTOCOL": "HTTP/1.1",
+            "HTTP_HOST": "localhost",
+            "HTTP_ACCEPT_ENCODING": "gzip",
+            "wsgi.url_scheme": "http",
+            "wsgi.input": io.BytesIO(),
+            "wsgi.errors": io.StringIO(),
+            "wsgi.version": (1, 0),
+            "wsgi.multithread": False,
+            "wsgi.multiprocess": True,
+            "wsgi.run_once": False,
+        }
+        response = self._application(environ, lambda status, headers, *_: found.append((status, dict(headers))))
+        body = b"".join(response)
+        response.close()
+        if not found[0][0].startswith("200"):
+            raise BenchmarkError(f"Asking for {address}: expected a page, got {found[0][0]}.")
+        return Answer(*found[0], body)
+
+
+def addresses() -> dict[str, Callable[[np.random.Generator], str]]:
+    """By type of page: a random page of it."""
+    model, text = f"/m/{MODEL}/", text_address()
+    return {
+        "model": lambda _: model,
+        "layer": lambda random: f"{model}L{random.integers(N_LAYERS)}/",
+        "head": lambda random: f"{model}L{random.integers(N_LAYERS)}H{random.integers(N_HEADS)}/",
+        "neuron": lambda random: f"{model}L{random.integers(N_LAYERS)}N{random.integers(N_NEURONS)}/",
+        "text": lambda _: text,
+    }
+
+
+def measure() -> list[Figure]:
+    with site():
+        figures, missing = [], []
+        for kind, address in addresses().items():
+            try:
+                figures += _of_type(kind, address)
+            except BenchmarkError as error:
+                missing.append(str(error))
+        if missing:
+            raise BenchmarkError(" ".join(missing))
+        return figures
+
+
+def _of_type(kind: str, address: Callable[[np.random.Generator], str]) -> list[Figure]:
+    from django.core.cache import cache  # noqa: PLC0415
+
+    asked, random = Site(), np.random.default_rng(0)
+    for _ in range(3):
+        asked.get(address(random))
+    uncached, cached, queries = [], [], []
+    for _ in range(PAGES):
+        page = address(random)
+        cache.clear()
+        uncached.append(_seconds(lambda page=page: asked.get(page)))
+        cached.append(min(_seconds(lambda page=page: asked.get(page)) for _ in range(3)))
+        cache.clear()
+        queries.append(_queries(lambda page=page: asked.get(page)))
+    sizes = [first_load(asked, page) for page in sorted({address(random) for _ in range(5)})]
+    largest = max(sizes, key=lambda parts: sum(parts.values()))
+    parts = ", ".join(f"{name} {size / 1000:.1f}" for name, size in largest.items())
+    return [
+        Figure(f"{kind} page: queries, most", max(queries), "", at_most=12),
+        Figure(f"{kind} page: processor time uncached, p50", 1000 * statistics.median(uncached), "ms", at_most=12),
+        Figure(f"{kind} page: processor time cached, p50", 1000 * statistics.median(cached), "ms", at_most=1),
+        Figure(
+            f"{kind} page: first load, largest", sum(largest.values()) / 1000, "kB", at_most=150, note=f"kB: {parts}"
+        ),
+    ]
+
+
+def _seconds(do: Callable[[], object]) -> float:
+    start = time.process_time()
+    do()
+    return time.process_time() - start
+
+
+def _queries(do: Callable[[], object]) -> int:
+    from django.db import connection  # noqa: PLC0415
+    from django.test.utils import CaptureQueriesContext  # noqa: PLC0415
+
+    with CaptureQueriesContext(connection) as captured:
+        do()
+    return len(captured)
+
+
+class Loaded(HTMLParser):
+    """The styles, scripts and icons that a page's HTML asks for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.addresses: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        attributes = dict(attrs)
+        if tag == "link" and (attributes.get("rel") or "") in ("stylesheet", "modulepreload", "icon"):
+            self.addresses.append(attributes.get("href") or "")
+        if tag == "script" and attributes.get("src"):
+            self.addresses.append(attributes["src"] or "")
+
+
+# what modules and styles load in turn; `import()` waits for an interaction
+_IMPORTS = re.compile(r"""(?:\bfrom\s*|^\s*import\s*|@import\s+(?:url\()?)["']([^"']+)["']""", re.MULTILINE)
+
+
+def first_load(asked: Site, page: str) -> dict[str, int]:
+    """Bytes of a page's first load as they are served, by HTML, CSS, JS and others."""
+    answer = asked.get(page)
+    loaded = Loaded()
+    loaded.feed(_text(answer))
+    sizes = {"HTML": len(answer.body), "CSS": 0, "JS": 0, "other": 0}
+    waiting, seen = [urljoin(page, address) for address in loaded.addresses], set[str]()
+    while waiting:
+        address = waiting.pop()
+        if address in seen or "plotly" in address:
+            continue
+        seen.add(address)
+        file = asked.get(address)
+        kind = {"css": "CSS", "js": "JS"}.get(address.rsplit(".", 1)[-1], "other")
+        sizes[kind] += len(file.body)
+        if kind != "other":
+            waiting += [urljoin(address, found) for found in _IMPORTS.findall(_text(file))]
+    return sizes
+
+
+def _text(answer: Answer) -> str:
+    match answer.headers.get("Content-Encoding"):
+        case "gzip":
+            return gzip.decompress(answer.body).decode()
+        case None:
+            return answer.body.decode()
+        case other:
+            raise BenchmarkError(f"Reading a page: expected gzip or no encoding, got {other}.")
