@@ -107,6 +107,10 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
     }
 
+# Opening SQLite anew for each request costs more than a kept page.
+DATABASES["default"]["CONN_MAX_AGE"] = 60
+DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+
 # Shared by all processes of the site, on all its machines where it is Redis.
 CACHE_URL = _url("LOUPE_CACHE_URL", schemes=("redis", "rediss"))
 CACHES = {

@@ -7,6 +7,7 @@ weights and the text that the address names were finished. Where any of that is 
 from __future__ import annotations
 
 import functools
+import gzip
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +24,8 @@ from wiki.experiments.results import n_failures
 from wiki.experiments.texts import is_name, promoted_of
 
 KEPT_SECONDS = 86_400
+# Pages are compressed once, when they are kept; they hold no secret and no form.
+GZIP_LEVEL = 5
 # Longer queries are not kept: nobody needs so long a one twice.
 MAX_QUERY = 200
 # A browser may keep the page, and asks each time whether it is still the same (ETag).
@@ -44,18 +47,28 @@ def cached_page(view: View) -> View:
             return view(request, *args, slug=slug, **kwargs)
         key = f"page:{hashlib.sha256(f'{request.get_full_path()} {version}'.encode()).hexdigest()}"
         if kept := cache.get(key):
-            content, content_type, etag = kept
-            headers = {"ETag": etag, "Cache-Control": CACHE_CONTROL}
-            return HttpResponse(content, content_type=content_type, headers=headers)
+            return _answer(request, *kept)
         failures = n_failures()
         response = view(request, *args, slug=slug, **kwargs)
         if n_failures() == failures and _may_be_kept(request, response):
-            response["ETag"] = f'"{hashlib.sha256(response.content).hexdigest()[:32]}"'
-            response["Cache-Control"] = CACHE_CONTROL
-            cache.set(key, (response.content, response["Content-Type"], response["ETag"]), timeout=KEPT_SECONDS)
+            # weak, because it names the page and not its compressed bytes
+            etag = f'W/"{hashlib.sha256(response.content).hexdigest()[:32]}"'
+            kept = gzip.compress(response.content, compresslevel=GZIP_LEVEL, mtime=0), response["Content-Type"], etag
+            cache.set(key, kept, timeout=KEPT_SECONDS)
+            return _answer(request, *kept)
         return response
 
     return cached_view
+
+
+def _answer(request: HttpRequest, zipped: bytes, content_type: str, etag: str) -> HttpResponse:
+    """A kept page, compressed for who reads that."""
+    accepts = "gzip" in request.META.get("HTTP_ACCEPT_ENCODING", "")
+    response = HttpResponse(zipped if accepts else gzip.decompress(zipped), content_type=content_type)
+    if accepts:
+        response["Content-Encoding"] = "gzip"
+    response["ETag"], response["Cache-Control"], response["Vary"] = etag, CACHE_CONTROL, "Accept-Encoding"
+    return response
 
 
 def _may_keep(request: HttpRequest) -> bool:
