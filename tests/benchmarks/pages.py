@@ -153,7 +153,7 @@ class Loaded(HTMLParser):
 
 
 # what modules and styles load in turn; `import()` waits for an interaction
-_IMPORTS = re.compile(r"""(?:\bfrom\s*|^\s*import\s*|@import\s+(?:url\()?)["']([^"']+)["']""", re.MULTILINE)
+_IMPORTS = re.compile(r"""(?:\bfrom\s*|^\s*import\s*|@import\s+(?:url\()?)["'](\.{0,2}/[\w./-]+)["']""", re.MULTILINE)
 
 
 def first_load(asked: Site, page: str) -> dict[str, int]:

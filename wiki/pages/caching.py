@@ -25,7 +25,7 @@ from wiki.experiments.texts import is_name, promoted_of
 
 KEPT_SECONDS = 86_400
 # Pages are compressed once, when they are kept; they hold no secret and no form.
-GZIP_LEVEL = 5
+GZIP_LEVEL = 1
 # Longer queries are not kept: nobody needs so long a one twice.
 MAX_QUERY = 200
 # A browser may keep the page, and asks each time whether it is still the same (ETag).
