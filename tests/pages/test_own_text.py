@@ -438,7 +438,7 @@ def test_the_part_of_the_neuron_page_is_drawn_with_what_it_says(model: LanguageM
     assert own
     drawn = render_to_string("pages/_own_text_neuron.html", {"own": own})
     assert inline_parts(drawn.encode()) == []
-    tokens = re.findall(r'<span class="token a(\d+) (\w+)" title="position (\d+): ([^"]+)">', drawn)
+    tokens = re.findall(r'<span class="token a(\d+) (\w+)"\s+title="position (\d+): ([^"]+)">', drawn)
     assert [(int(level), sign, int(at), html.unescape(figure)) for level, sign, at, figure in tokens] == [
         (token.level, token.sign, token.position, token.figure) for token in own.tokens
     ]
