@@ -35,6 +35,10 @@ from analysis.statistics.neuron_examples import merge_intervals, merge_strongest
 from analysis.statistics.neurons import central_moments
 from analysis.store import Artifact, write_arrays
 
+NO_OUTPUT_NORM = (
+    "not measured: this family normalises the sum of its heads' outputs before adding it to the residual stream, so a "
+    "head alone adds nothing to it."
+)
 N_TOKENS = 10  # of a neuron, with the highest and with the lowest means
 
 Arrays = dict[str, np.ndarray]
@@ -50,17 +54,20 @@ def merge_partials(
     documents = np.unique(rows.documents[: spec.rows])
     kind = DATASETS[spec.dataset].kind
     sums = Sums(documents, partials)
+    measured = partials[0].names(file="sums")
     summary: Arrays = {}
     queries: dict[str, int] = {}
     for metric in HEAD_METRICS:
-        if metric.dataset_kind is kind:
+        if metric.dataset_kind is kind and f"head.count.{metric.key}" in measured:
             counts = sums.add_up(f"head.count.{metric.key}")
             queries[metric.key] = int(counts.sum(0).max())
             summary |= _with_error(f"head.{metric.key}", sums.add_up(f"head.sum.{metric.key}"), counts)
     if kind is DatasetKind.NATURAL:
         counts = sums.add_up("head.count.self")[..., None]
         summary |= _with_error("head.mass", sums.add_up("head.mass"), counts)
-    meta: dict[str, Any] = {"metrics": [f"head.{key}" for key in queries], "queries": queries}
+    meta: dict[str, Any] = {"metrics": [f"head.{key}" for key in queries], "queries": queries, "absent": {}}
+    if kind is DatasetKind.NATURAL and "output_norm" not in queries:
+        meta["absent"]["output_norm"] = NO_OUTPUT_NORM
     if calibration:
         for metric in LAYER_METRICS:
             counts = sums.add_up(f"layer.count.{metric.key}")

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel
 
-from analysis.anatomy import attention_weights, body_of, sizes_of
+from analysis.anatomy import attention_weights, body_of, family_of, sizes_of
 from analysis.capture import AttentionReading, NeuronReading, ResidualReading, reading
 from analysis.datasets.rows import Rows
 from analysis.datasets.table import DATASETS, read_rows
@@ -152,7 +152,8 @@ class Shard:
         width = max(len(rows[row]) for row in range(spec.rows))
         kind = DATASETS[spec.dataset].kind
         self.positions, self.sampled = (np.zeros(n_documents, dtype=np.int64) for _ in range(2))
-        self.heads = HeadSums(kind, sizes, n_documents=n_documents)
+        adds_up = family_of(model.config).heads_add_up
+        self.heads = HeadSums(kind, sizes, n_documents=n_documents, adds_up=adds_up)
         self.layers = LayerSums(sizes, n_documents=n_documents, lens_rows=spec.lens_rows)
         self.kept = KeptRows(model, sizes)
         self.head_rows = HeadRows(sizes, rows=indices, width=width, n_frequent=n_frequent) if spec.in_depth else None

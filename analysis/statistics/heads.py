@@ -27,9 +27,10 @@ PerRow = Float[Tensor, "batch head"]
 class HeadSums:
     """Sums and counts of each metric of every head, document by document: what a shard adds to a survey."""
 
-    def __init__(self, kind: DatasetKind, sizes: Sizes, *, n_documents: int) -> None:
+    def __init__(self, kind: DatasetKind, sizes: Sizes, *, n_documents: int, adds_up: bool = True) -> None:
+        """`adds_up`: whether outputs of heads are summands of the residual stream; else none is compared with it."""
         self.kind = kind
-        self.keys = [metric.key for metric in head_metrics(kind)]
+        self.keys = [metric.key for metric in head_metrics(kind) if adds_up or metric.key != "output_norm"]
         shape = (len(self.keys), n_documents, sizes.n_layers, sizes.n_heads)
         self.sums, self.counts = np.zeros(shape), np.zeros(shape, dtype=np.int64)
         self.mass = np.zeros((*shape[1:], len(Mass)))

@@ -236,6 +236,11 @@ class SurveyResult(KeptTexts):
         return dict(self.artifact.meta["provenance"]["queries"])
 
     @property
+    def absent(self) -> dict[str, str]:
+        """Why metrics that the survey asked for could not be measured, by key."""
+        return dict(self.artifact.meta.get("absent", {}))
+
+    @property
     def uniform(self) -> dict[str, float]:
         """What uniform attention would give for some of the metrics, by key."""
         return dict(self.artifact.meta.get("uniform", {}))

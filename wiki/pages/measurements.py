@@ -271,7 +271,9 @@ def _read_metrics(
         if dataset not in results:
             absent[metric.key] = unread.get(dataset, f"not measured: no survey of {dataset} is pinned for this model.")
         elif metric not in results[dataset].metrics:
-            absent[metric.key] = f"not measured: the pinned survey of {dataset} did not ask for it."
+            absent[metric.key] = results[dataset].absent.get(
+                metric.key, f"not measured: the pinned survey of {dataset} did not ask for it."
+            )
         else:
             try:
                 result = results[dataset]
