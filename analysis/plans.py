@@ -30,19 +30,19 @@ PLANS: dict[str, Plan] = {
 }
 
 
-def planned_spec(model: dict[str, Any], dataset: dict[str, Any], **changes: Any) -> SurveySpec:
+def planned_spec(model: dict[str, Any], dataset: dict[str, Any], **changes: int) -> SurveySpec:
     """The first survey of a dataset by the cards of both, or with other sizes; what is kept shrinks with the rows."""
-    plan = dataclasses.replace(PLANS[dataset["name"]], **changes)
-    rows = min(plan.rows, dataset["rows"])
+    plan = PLANS[dataset["name"]]
+    rows = min(changes.get("rows", plan.rows), dataset["rows"])
     return SurveySpec(
         model=model["slug"],
         model_hash=model["hash"],
         dataset=dataset["name"],
         dataset_hash=dataset["hash"],
         rows=rows,
-        pattern_rows=min(plan.pattern_rows, rows),
+        pattern_rows=changes.get("pattern_rows", min(plan.pattern_rows, rows)),
         in_depth=plan.in_depth,
-        lens_rows=min(plan.lens_rows, rows),
-        shard_rows=plan.shard_rows,
+        lens_rows=changes.get("lens_rows", min(plan.lens_rows, rows)),
+        shard_rows=changes.get("shard_rows", plan.shard_rows),
         batch_rows=BATCH_ROWS,
     )

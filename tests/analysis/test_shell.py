@@ -26,7 +26,7 @@ from tests.hub import running_hub
 from tests.oracles import eager_attentions, slow_metric
 
 # Many short shards, so that there is time to be stopped between two of them.
-MANY = ("repeated-random", "--rows", "240", "--shard-rows", "2", "--batch-rows", "2", "--pattern-rows", "1")
+MANY = ("repeated-random", "--rows", "240", "--shard-rows", "2", "--pattern-rows", "1")
 
 
 @pytest.fixture
@@ -149,7 +149,7 @@ def test_models_of_folders_and_of_the_hub_are_added_listed_surveyed_and_shown(
     _, out, _ = typed("show", "theirs", "1.2")
     title, line = out.splitlines()
     assert re.fullmatch(r"L1H2 of theirs on repeated-random, 3 rows \(survey [0-9a-f]{12}, code \d+\.\d+\.\d+\)", title)
-    figure = re.fullmatch(r"  induction \(repeated\)  (0\.\d{4})    rank (\d+) of 12", line)
+    figure = re.fullmatch(r"  induction \(repeated\)  (0\.\d{4})  ± 0\.\d{4}\s+rank (\d+) of 12", line)
     assert figure
     value, rank = slow_induction(data, rows=3)
     assert float(figure[1]) == pytest.approx(value, abs=6e-5)
@@ -162,9 +162,13 @@ def slow_induction(data: Path, *, rows: int) -> tuple[float, int]:
     tokens = open_artifact(path).read("tokens")[: rows * 101].reshape(rows, 101)
     model = tiny.build("tiny-gpt2")
     patterns = [eager_attentions(model, row.tolist()) for row in tokens]
+    texts = [row.tolist() for row in tokens]
     values = np.array(
         [
-            [slow_metric("induction_repeated", [pattern[layer, head] for pattern in patterns]) for head in range(4)]
+            [
+                slow_metric("induction_repeated", [pattern[layer, head] for pattern in patterns], texts)[0]
+                for head in range(4)
+            ]
             for layer in range(3)
         ]
     )

@@ -397,5 +397,5 @@ def test_a_spec_is_read_back_and_named_by_its_contents() -> None:
     spec = WeightsSpec("m", "a" * 64, SURVEY)
     assert WeightsSpec.from_json(json.loads(json.dumps(spec.to_json()))) == spec
     assert dataclasses.replace(spec, survey="6" * 64).hash != spec.hash
-    with pytest.raises(SchemaError, match=r"Reading the spec of a reading of weights: .*'rows'"):
+    with pytest.raises(SchemaError, match=r"Reading a WeightsSpec: .*'rows'"):
         WeightsSpec.from_json(spec.to_json() | {"rows": 3})
