@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -14,13 +12,14 @@ from django.views.decorators.http import require_http_methods, require_safe
 from analysis.schema import Component, ComponentKind, JobKind, SchemaError
 from wiki.components.models import LanguageModel
 from wiki.experiments.models import Measurement
-from wiki.experiments.results import KeptTexts, StoreError, open_prompt, open_vocabulary
+from wiki.experiments.results import KeptTexts, StoreError, open_prompt
 from wiki.experiments.texts import KEPT_DAYS, ask_for_prompt, find_prompt, is_at_hand, progress_of_prompt
 
 from ..addresses import component_url, get_model, require_component
 from ..attention import Text
 from ..caching import cached_page
 from ..errors import NotFound
+from ..immutable import immutable_bytes, immutable_promoted
 from ..limits import TEXTS_A_MINUTE, seconds_to_wait
 from ..own_text import (
     LINK_DIGITS,
@@ -38,7 +37,6 @@ from ..who_attends import read_pair, source_of, who_attends, who_attends_json
 # What lies at an address with a text's hash never changes.
 # The part of a component's page that shows a text.
 SHOWN_AT = {ComponentKind.LAYER: "patterns", ComponentKind.NEURON: "own-text"}
-IMMUTABLE = {"Cache-Control": "public, max-age=31536000, immutable"}
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -283,51 +281,30 @@ def _measured(prompt_hash: str, component: Component) -> tuple[LanguageModel, Ke
         raise NotFound(str(error)) from error
 
 
-def _bytes_of(read: Callable[[], np.ndarray]) -> HttpResponse:
-    try:
-        data = read().tobytes()
-    except StoreError as error:
-        raise NotFound(str(error)) from error
-    headers = IMMUTABLE | {"Content-Length": str(len(data))}
-    return HttpResponse(data, content_type="application/octet-stream", headers=headers)
-
-
 @require_safe
 def own_pattern_bytes(request: HttpRequest, prompt_hash: str, component: Component) -> HttpResponse:
     """A head's attention on a person's own text: n × n bytes, row by row, 255 for 1."""
     _, result = _measured(prompt_hash, component)
-    return _bytes_of(lambda: result.pattern(0, component))
+    return immutable_bytes(lambda: result.pattern(0, component))
 
 
 @require_safe
 def own_layer_pattern_bytes(request: HttpRequest, prompt_hash: str, component: Component) -> HttpResponse:
     """The attention of all heads of a layer on a person's own text: head × n × n bytes, 255 for 1."""
     _, result = _measured(prompt_hash, component)
-    return _bytes_of(lambda: result.layer_patterns(0, component.layer))
+    return immutable_bytes(lambda: result.layer_patterns(0, component.layer))
 
 
 @require_safe
 def own_value_norm_bytes(request: HttpRequest, prompt_hash: str, component: Component) -> HttpResponse:
     """How long a vector a head writes for each key that it attends to fully: n float32, little-endian."""
     _, result = _measured(prompt_hash, component)
-    return _bytes_of(lambda: result.value_norms(0, component).astype("<f4"))
+    return immutable_bytes(lambda: result.value_norms(0, component).astype("<f4"))
 
 
 @require_safe
 def own_promoted_json(request: HttpRequest, prompt_hash: str, component: Component) -> JsonResponse:
     """The tokens that a head's output promotes at every query of a text, and by how much."""
     model, result = _measured(prompt_hash, component)
-    try:
-        found = result.promoted(0, component, slice(None))
-        if found is None:
-            raise NotFound(f"Looking for what {component} promotes on the text {prompt_hash[:12]}: not computed yet.")
-        tokens, logits = found
-        texts = open_vocabulary(model).texts(tokens.ravel())
-    except StoreError as error:
-        raise NotFound(str(error)) from error
-    n = tokens.shape[1]
-    data = {
-        "tokens": [texts[start : start + n] for start in range(0, len(texts), n)],
-        "logits": [[round(logit, 4) for logit in row] for row in logits.astype(float).tolist()],
-    }
-    return JsonResponse(data, headers=IMMUTABLE, json_dumps_params={"ensure_ascii": False, "separators": (",", ":")})
+    missing = f"Looking for what {component} promotes on the text {prompt_hash[:12]}: not computed yet."
+    return immutable_promoted(model, result, 0, component, missing=missing)

@@ -14,14 +14,12 @@ from analysis.metrics import NEURON_METRICS
 from analysis.schema import Component
 from wiki.experiments.models import Survey
 from wiki.experiments.progress import progress_of
-from wiki.experiments.results import StoreError, SurveyResult, open_survey, open_vocabulary
+from wiki.experiments.results import StoreError, SurveyResult, open_survey
 
 from ..addresses import require_component
 from ..errors import NotFound
+from ..immutable import immutable_bytes, immutable_promoted
 from ..responses import data_response, progress_response
-
-# What lies at an address with a survey's hash never changes.
-IMMUTABLE = {"Cache-Control": "public, max-age=31536000, immutable"}
 
 
 def _get_survey(survey_hash: str) -> Survey:
@@ -104,20 +102,14 @@ def survey_json(request: HttpRequest, survey_hash: str) -> JsonResponse:
 def pattern_bytes(request: HttpRequest, survey_hash: str, row: int, component: Component) -> HttpResponse:
     """A head's attention on a kept row: n × n bytes, row by row, 255 for 1."""
     result = _require_pattern(survey_hash, row, component)
-    try:
-        return _immutable_bytes(result.pattern(row, component))
-    except StoreError as failure:
-        raise NotFound(str(failure)) from failure
+    return immutable_bytes(lambda: result.pattern(row, component))
 
 
 @require_safe
 def layer_pattern_bytes(request: HttpRequest, survey_hash: str, row: int, component: Component) -> HttpResponse:
     """The attention of all heads of a layer on a kept row: head × n × n bytes, 255 for 1."""
     result = _require_pattern(survey_hash, row, component)
-    try:
-        return _immutable_bytes(result.layer_patterns(row, component.layer))
-    except StoreError as failure:
-        raise NotFound(str(failure)) from failure
+    return immutable_bytes(lambda: result.layer_patterns(row, component.layer))
 
 
 @require_safe
@@ -129,42 +121,24 @@ def layer_neuron_floats(request: HttpRequest, survey_hash: str, component: Compo
         raise NotFound(
             f"Looking for the neurons of {component} in survey {survey_hash[:8]}: it did not ask for neurons."
         )
-    try:
-        values = np.stack([result.metric(metric, component.layer) for metric in NEURON_METRICS])
-    except StoreError as failure:
-        raise NotFound(str(failure)) from failure
-    return _immutable_bytes(values.astype("<f4"))
+    return immutable_bytes(
+        lambda: np.stack([result.metric(metric, component.layer) for metric in NEURON_METRICS]).astype("<f4")
+    )
 
 
 @require_safe
 def value_norm_bytes(request: HttpRequest, survey_hash: str, row: int, component: Component) -> HttpResponse:
     """How long a vector a head writes for each key that it attends to fully: n float32, little-endian."""
     result = _require_pattern(survey_hash, row, component)
-    try:
-        return _immutable_bytes(result.value_norms(row, component).astype("<f4"))
-    except StoreError as failure:
-        raise NotFound(str(failure)) from failure
+    return immutable_bytes(lambda: result.value_norms(row, component).astype("<f4"))
 
 
 @require_safe
 def promoted_json(request: HttpRequest, survey_hash: str, row: int, component: Component) -> JsonResponse:
     """The tokens that a head's output promotes at every query of a kept row, and by how much."""
     result = _require_pattern(survey_hash, row, component)
-    model = _get_survey(survey_hash).model
-    try:
-        found = result.promoted(row, component, slice(None))
-        if found is None:
-            raise NotFound(f"Looking for what {component} promotes in survey {survey_hash[:8]}: it was not computed.")
-        tokens, logits = found
-        texts = open_vocabulary(model).texts(tokens.ravel())
-    except StoreError as failure:
-        raise NotFound(str(failure)) from failure
-    n = tokens.shape[1]
-    data = {
-        "tokens": [texts[i : i + n] for i in range(0, len(texts), n)],
-        "logits": [[round(logit, 4) for logit in row] for row in logits.astype(float).tolist()],
-    }
-    return JsonResponse(data, headers=IMMUTABLE, json_dumps_params={"ensure_ascii": False, "separators": (",", ":")})
+    missing = f"Looking for what {component} promotes in survey {survey_hash[:8]}: it was not computed."
+    return immutable_promoted(_get_survey(survey_hash).model, result, row, component, missing=missing)
 
 
 def _require_result(survey_hash: str, component: Component, *, wanted: str) -> SurveyResult:
@@ -183,9 +157,3 @@ def _require_pattern(survey_hash: str, row: int, component: Component) -> Survey
         kept = len(result.pattern_rows)
         raise NotFound(f"Looking for the pattern of row {row} in survey {survey_hash[:8]}: it kept {kept} rows.")
     return result
-
-
-def _immutable_bytes(array: np.ndarray) -> HttpResponse:
-    data = array.tobytes()
-    headers = IMMUTABLE | {"Content-Length": str(len(data))}
-    return HttpResponse(data, content_type="application/octet-stream", headers=headers)
