@@ -7,7 +7,7 @@ from typing import Any
 
 from analysis.schema import SurveySpec
 
-BATCH_ROWS = 16
+BATCH_ROWS = 32
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +26,7 @@ PLANS: dict[str, Plan] = {
     "bundled-texts": Plan(rows=3, shard_rows=3, pattern_rows=3),
     "repeated-random": Plan(rows=64, shard_rows=64, pattern_rows=1),
     # the logit lens reads four positions of a row, 512 in all
-    "sotu": Plan(rows=512, shard_rows=128, in_depth=True, lens_rows=128),
+    "sotu": Plan(rows=512, shard_rows=256, in_depth=True, lens_rows=128),
 }
 
 

@@ -19,17 +19,14 @@ from analysis.datasets.table import DATASETS, read_rows
 from analysis.merge import merge_partials
 from analysis.models import load_model, model_path
 from analysis.schema import CODE_VERSION, DatasetKind, SurveySpec
-from analysis.statistics.batch import Batch, frequent_tokens, uniform_attention
+from analysis.statistics.batch import Batch, NotFiniteError, frequent_tokens, uniform_attention
 from analysis.statistics.head_examples import HeadRows
 from analysis.statistics.heads import HeadSums, output_gram, output_length
 from analysis.statistics.kept import KeptRows
-from analysis.statistics.layers import LayerSums
-from analysis.statistics.neurons import Calibrating, Calibration, Known, NeuronSums, join_known
+from analysis.statistics.layers import LENS_POSITIONS, LayerSums
+from analysis.statistics.neurons import Calibration, Known, NeuronSums, join_known
 from analysis.store import Artifact, discard_unless_whole, open_artifact, publish, remove, survey_path, write_arrays
 from analysis.vocabulary import token_texts
-
-# Rows that fix the ends of histograms and the intervals of examples.
-CALIBRATION_ROWS = 16
 
 
 class SurveyError(Exception):
@@ -62,11 +59,13 @@ def measure_shard(store: Path, spec: SurveySpec, shard: int, *, on_batch: Callab
     model = load_model(store, spec.model, expected_hash=spec.model_hash, device=device)
     rows = read_rows(store, open_artifact(model_path(store, spec.model)), spec.dataset, expected_hash=spec.dataset_hash)
     on_batch(0)
-    calibration = _calibration(store, model, rows, spec) if spec.in_depth else None
     start = time.perf_counter()
+    calibration = _calibration(store, model, rows, spec, shard) if spec.in_depth else None
     shown = _shown(spec.hash)
-    known = join_known(shown, before=shard) if calibration and shown else None
+    known = join_known(shown, before=shard) if shown else None
     measured = measure_rows(model, rows, spec, spec.shard(shard), calibration, known=known, on_batch=on_batch)
+    if spec.in_depth and not calibration:
+        publish_calibration(store, spec, measured.calibration)
     seconds_of_lens = measured.layers.seconds_of_lens
     files = measured.files()
     meta = {
@@ -87,26 +86,38 @@ def _shown(spec_hash: str) -> dict[int, list[Known]]:
     return {}
 
 
-def _calibration(store: Path, model: PreTrainedModel, rows: Rows, spec: SurveySpec) -> Calibration:
-    """What the first rows fix for all shards: measured by the first worker, read by the others."""
+def _calibration(
+    store: Path, model: PreTrainedModel, rows: Rows, spec: SurveySpec, shard: int
+) -> list[Calibration] | None:
+    """What the survey's first batch fixes for all shards, by layer: measured by the first worker, read by the others.
+
+    None: the shard begins with that batch and calibrates as it counts it.
+    """
     path = calibration_path(store, spec)
-    names = [field.name for field in dataclasses.fields(Calibration)]
     if not discard_unless_whole(path):
-        found = calibrate(model, rows, spec)
-        with publish(path, meta={}) as folder:
-            write_arrays(folder, {name: getattr(found, name) for name in names})
+        if shard == 0:
+            return None
+        publish_calibration(store, spec, calibrate(model, rows, spec))
     artifact = open_artifact(path)
-    return Calibration(**{name: artifact.read(name) for name in names})
+    stacked = [artifact.read(field.name) for field in dataclasses.fields(Calibration)]
+    return [Calibration(*of_layer) for of_layer in zip(*stacked, strict=True)]
 
 
-def calibrate(model: PreTrainedModel, rows: Rows, spec: SurveySpec) -> Calibration:
-    """Read the neurons on the first `CALIBRATION_ROWS` rows of a survey."""
-    calibrating = Calibrating(sizes_of(model.config))
-    for indices in rows.batches(range(min(CALIBRATION_ROWS, spec.rows)), size=spec.batch_rows):
-        tokens = torch.from_numpy(np.stack([rows[row] for row in indices]).astype(np.int64)).to(model.device)
-        with torch.inference_mode(), reading(model, neurons=calibrating.add):
-            body_of(model)(input_ids=tokens, use_cache=False)
-    return calibrating.finish()
+def publish_calibration(store: Path, spec: SurveySpec, layers: list[Calibration]) -> None:
+    """Let the shards of a survey read what its first batch fixed."""
+    names = [field.name for field in dataclasses.fields(Calibration)]
+    with publish(calibration_path(store, spec), meta={}) as folder:
+        write_arrays(folder, {name: np.stack([getattr(layer, name) for layer in layers]) for name in names})
+
+
+def calibrate(model: PreTrainedModel, rows: Rows, spec: SurveySpec) -> list[Calibration]:
+    """Read the neurons of every layer on the first batch of a survey, without counting them."""
+    first = next(rows.batches(range(spec.rows), size=spec.batch_rows))
+    tokens = torch.from_numpy(np.stack([rows[row] for row in first]).astype(np.int64)).to(model.device)
+    found: list[Calibration] = []
+    with torch.inference_mode(), reading(model, neurons=lambda _, read: found.append(Calibration.of(read))):
+        body_of(model)(input_ids=tokens, use_cache=False)
+    return found
 
 
 def measure_rows(
@@ -114,14 +125,14 @@ def measure_rows(
     rows: Rows,
     spec: SurveySpec,
     indices: range,
-    calibration: Calibration | None,
+    calibration: list[Calibration] | None = None,
     *,
     known: list[Known] | None = None,
     on_batch: Callable[[int], None],
 ) -> Shard:
     """Run the model over some rows and count them. The model is left as it was.
 
-    `calibration` is needed where the spec asks for neurons; `known`, by layer, is what other shards have shown.
+    By layer: `calibration`, without which the first of the rows calibrate, and `known`, what other shards have shown.
     """
     shard = Shard(model, rows, spec, indices, calibration, known=known)
     for batch_rows in rows.batches(indices, size=spec.batch_rows):
@@ -140,11 +151,17 @@ class Shard:
         rows: Rows,
         spec: SurveySpec,
         indices: range,
-        calibration: Calibration | None,
+        calibration: list[Calibration] | None = None,
         *,
         known: list[Known] | None = None,
     ) -> None:
         self.model, self.rows, self.spec = model, rows, spec
+        shortest = min(len(rows[row]) for row in indices)
+        if shortest < LENS_POSITIONS:
+            raise SurveyError(
+                f"Measuring {spec.model} on {spec.dataset}: expected rows of {LENS_POSITIONS} tokens or more, "
+                f"got one of {shortest}."
+            )
         sizes = self.sizes = sizes_of(model.config)
         self.documents = np.unique(rows.documents[list(indices)])
         self.frequent = frequent_tokens(rows, spec.rows)[0] if spec.in_depth else np.zeros(0, dtype=np.int32)
@@ -157,14 +174,10 @@ class Shard:
         self.layers = LayerSums(sizes, n_documents=n_documents, lens_rows=spec.lens_rows)
         self.kept = KeptRows(model, sizes)
         self.head_rows = HeadRows(sizes, rows=indices, width=width, n_frequent=n_frequent) if spec.in_depth else None
+        self.calibration = list(calibration or [])
         self.neurons: list[NeuronSums] = []
-        if calibration:
-            shape = {"n_documents": n_documents, "n_frequent": n_frequent, "length": width}
-            known = known or [Known.nothing(sizes.d_mlp)] * sizes.n_layers
-            self.neurons = [
-                NeuronSums(sizes, calibration, layer, known=known[layer], **shape, device=model.device)
-                for layer in range(sizes.n_layers)
-            ]
+        self._known = known or [Known.nothing(sizes.d_mlp)] * sizes.n_layers
+        self._width = width
 
     def measure(self, batch_rows: range) -> None:
         """Run the model over one batch and count it."""
@@ -187,10 +200,13 @@ class Shard:
                 self.head_rows.add(layer, read.pattern, batch)
 
         def at_neurons(layer: int, read: NeuronReading) -> None:
-            self.neurons[layer].add(read, batch)
+            try:
+                self._neurons(layer, read).add(read, batch)
+            except NotFiniteError:
+                raise self._not_finite("activations of neurons", layer) from None
 
         def at_end(layer: int, read: ResidualReading) -> None:
-            if self.neurons:
+            if self.spec.in_depth:
                 self.layers.add(layer, read, batch)
             if kept and layer == self.sizes.n_layers - 1:
                 self.kept.add_final(read.after, kept)
@@ -199,8 +215,8 @@ class Shard:
             self.model,
             start=at_start,
             attention=at_attention,
-            neurons=at_neurons if self.neurons else None,
-            residual=at_end if self.neurons or kept else None,
+            neurons=at_neurons if self.spec.in_depth else None,
+            residual=at_end if self.spec.in_depth or kept else None,
         )
         with torch.inference_mode():
             with readers:
@@ -215,15 +231,38 @@ class Shard:
     def _gram(self, layer: int) -> torch.Tensor:
         return output_gram(attention_weights(self.model, layer).o)
 
+    def _neurons(self, layer: int, read: NeuronReading) -> NeuronSums:
+        """The sums of a layer's neurons; the first batch of a survey, which nothing has calibrated, does so here."""
+        if layer == len(self.calibration):
+            self.calibration.append(Calibration.of(read))
+        if layer == len(self.neurons):
+            self.neurons.append(
+                NeuronSums(
+                    self.sizes,
+                    self.calibration[layer],
+                    known=self._known[layer],
+                    n_documents=len(self.documents),
+                    n_frequent=len(self.frequent),
+                    length=self._width,
+                    device=self.model.device,
+                )
+            )
+        return self.neurons[layer]
+
     def require_finite(self) -> None:
         """Refuse to go on with a model that computes what is no number."""
-        for key, values in zip(self.heads.keys, self.heads.sums, strict=True):
-            if not np.isfinite(values).all():
-                layer = int(np.argwhere(~np.isfinite(values))[0][1])
-                raise SurveyError(
-                    f"Measuring {key} of {self.spec.model} on {self.spec.dataset}: expected finite numbers, got "
-                    f"others in layer {layer}; its weights may be damaged."
-                )
+        heads = zip(self.heads.keys, self.heads.sums.swapaxes(1, 2), strict=True)
+        layers = ((key, sums.T) for key, sums in self.layers.sums.items())
+        for key, by_layer in (*heads, *layers):
+            for layer, values in enumerate(by_layer):
+                if not np.isfinite(values).all():
+                    raise self._not_finite(key, layer)
+
+    def _not_finite(self, what: str, layer: int) -> SurveyError:
+        return SurveyError(
+            f"Measuring {what} of {self.spec.model} on {self.spec.dataset}: expected finite numbers, got others in "
+            f"layer {layer}; its weights may be damaged."
+        )
 
     def files(self) -> dict[str, dict[str, np.ndarray]]:
         """By file: `sums` with what is small, `layer-<n>` with a layer's neurons and kept texts."""

@@ -19,6 +19,16 @@ OFTEN = 10
 SAMPLE = 8
 
 
+class NotFiniteError(Exception):
+    """A model computed what is no number."""
+
+
+def require_finite(values: Float[Tensor, "row part"]) -> None:
+    """Raise a `NotFiniteError` where a value is no number."""
+    if not torch.isfinite(values).all():
+        raise NotFiniteError
+
+
 @dataclasses.dataclass(frozen=True)
 class TokenCells:
     """Cells of the attention pattern that follow tokens: of duplicates, of inductions, and of both without the cells

@@ -130,16 +130,18 @@ class Strongest(_Examples):
         candidates.masked_fill_(worse, -torch.inf)
         self._keep_best_of_each_document(candidates, batch)
         n_slots = self.scores.shape[1]
-        best = torch.cat([self.scores, candidates], dim=1).topk(n_slots, dim=1, sorted=False).indices
-        kept = torch.zeros(len(best), n_slots + len(batch.rows), dtype=torch.bool, device=best.device)
-        kept.scatter_(1, best, True)
+        rows = torch.arange(batch.rows.start, batch.rows.stop, device=candidates.device)
+        ranked = torch.cat([_rank(self.scores, self.rows), _rank(candidates, rows)], dim=1)
+        kept = ranked >= ranked.topk(n_slots, dim=1, sorted=False).values.amin(1, keepdim=True)
         newcomers = kept[:, n_slots:] & (candidates > -torch.inf)
-        free = ~kept[:, :n_slots]
+        free = ~kept[:, :n_slots] | (self.rows < 0)
         # both lists of pairs are ordered by neuron: its first free slots go to its newcomers
         taken = free & (free.cumsum(1) <= newcomers.sum(1, keepdim=True))
         neurons, slots = taken.nonzero(as_tuple=True)
         if len(neurons):
-            self._put(neurons, slots, newcomers.nonzero(as_tuple=True)[1], extremes, batch)
+            rows = newcomers.nonzero(as_tuple=True)[1]
+            by_row = rows.argsort(stable=True)  # a row's activations lie together in memory
+            self._put(neurons[by_row], slots[by_row], rows[by_row], extremes, batch)
         self._seen.update(batch.documents)
 
     def _keep_best_of_each_document(self, candidates: Float[Tensor, "neuron batch"], batch: Batch) -> None:
@@ -161,6 +163,13 @@ class Strongest(_Examples):
                 self.scores[neurons[at], slots] = -torch.inf
                 self.rows[neurons[at], slots] = -1
                 self.documents[neurons[at], slots] = -1
+
+
+def _rank(scores: Float[Tensor, "neuron slot"], rows: Int[Tensor, "*neuron slot"]) -> Int[Tensor, "neuron slot"]:
+    """Whole numbers in the order of examples: the higher score first, of equal scores the earlier row."""
+    bits = (scores + 0.0).view(torch.int32).long()  # + 0.0: −0 is 0
+    ascending = bits ^ ((bits >> 31) & 0x7FFFFFFF)  # the bits of negative numbers ascend as they fall
+    return (ascending << 32) - rows
 
 
 class IntervalExamples(_Examples):

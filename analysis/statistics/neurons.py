@@ -16,7 +16,7 @@ from analysis.capture import NeuronReading
 from analysis.schema import Sizes
 from analysis.windows import N_INTERVALS
 
-from .batch import Batch
+from .batch import Batch, require_finite
 from .neuron_examples import Extremes, IntervalExamples, Strongest
 
 HISTOGRAM_BINS = 64
@@ -24,12 +24,23 @@ HISTOGRAM_BINS = 64
 
 @dataclasses.dataclass(frozen=True)
 class Calibration:
-    """What the first rows of a survey fix for all of it, so that shards agree: float32 [layer, neuron] each."""
+    """What the first batch of a survey fixes for all of it, so that shards agree: float32 [neuron] of one layer."""
 
     low: np.ndarray  # ends of the histogram
     high: np.ndarray
     centre: np.ndarray  # what third and fourth powers are taken around
-    edges: np.ndarray  # [layer, neuron, 4]: between the intervals of the sequence maximum
+    edges: np.ndarray  # [neuron, 4]: between the intervals of the sequence maximum
+
+    @classmethod
+    def of(cls, reading: NeuronReading) -> Calibration:
+        """The ends of the histogram are the extremes, a tenth of their distance farther apart on each side."""
+        live = reading.activation[:, 1:].float()
+        highest, lowest = live.amax(1).cpu().numpy(), live.amin(1).cpu().numpy()
+        high, low = highest.max(0), lowest.min(0)
+        margin = np.maximum((high - low) / 10, np.float32(1e-6))
+        edges = np.quantile(highest, (0.2, 0.4, 0.6, 0.8), axis=0).astype(np.float32)
+        centre = live.mean((0, 1), dtype=torch.float64).float().cpu().numpy()
+        return cls(low - margin, high + margin, centre, edges.T)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,34 +77,6 @@ def join_known(shown: dict[int, list[Known]], *, before: int) -> list[Known]:
     return joined
 
 
-class Calibrating:
-    """Read the calibration rows."""
-
-    def __init__(self, sizes: Sizes) -> None:
-        shape = (sizes.n_layers, sizes.d_mlp)
-        self.low, self.high = np.full(shape, np.inf, np.float32), np.full(shape, -np.inf, np.float32)
-        self.sums = np.zeros(shape)
-        self.n_positions = np.zeros(sizes.n_layers)
-        self.maxima: list[list[np.ndarray]] = [[] for _ in range(sizes.n_layers)]
-
-    def add(self, layer: int, reading: NeuronReading) -> None:
-        live = reading.activation[:, 1:].float()
-        highest, lowest = live.amax(1).cpu().numpy(), live.amin(1).cpu().numpy()
-        self.maxima[layer].append(highest)
-        self.high[layer] = np.maximum(self.high[layer], highest.max(0))
-        self.low[layer] = np.minimum(self.low[layer], lowest.min(0))
-        self.sums[layer] += live.sum((0, 1)).double().cpu().numpy()
-        self.n_positions[layer] += live.shape[0] * live.shape[1]
-
-    def finish(self) -> Calibration:
-        """The ends of the histogram are the extremes, a tenth of their distance farther apart on each side."""
-        margin = np.maximum((self.high - self.low) / 10, 1e-6)
-        maxima = np.stack([np.concatenate(layer) for layer in self.maxima], axis=1)  # [row, layer, neuron]
-        edges = np.quantile(maxima, (0.2, 0.4, 0.6, 0.8), axis=0).astype(np.float32)
-        centre = (self.sums / self.n_positions[:, None]).astype(np.float32)
-        return Calibration(self.low - margin, self.high + margin, centre, np.moveaxis(edges, 0, -1))
-
-
 class NeuronSums:
     """What a shard knows of the neurons of one layer."""
 
@@ -101,7 +84,6 @@ class NeuronSums:
         self,
         sizes: Sizes,
         calibration: Calibration,
-        layer: int,
         *,
         known: Known,
         n_documents: int,
@@ -122,18 +104,20 @@ class NeuronSums:
         self.by_token = zeros(n_frequent, n)
         self.strongest = Strongest(known.strongest.to(device), length=length)
         self.weakest = Strongest(known.weakest.to(device), length=length)
-        edges = torch.from_numpy(calibration.edges[layer]).to(device)
+        edges = torch.from_numpy(np.ascontiguousarray(calibration.edges)).to(device)
         self.intervals = IntervalExamples(edges, known.full.to(device), length=length)
-        self._low = torch.from_numpy(calibration.low[layer]).to(device)
-        width = torch.from_numpy(calibration.high[layer]).to(device) - self._low
+        self._low = torch.from_numpy(calibration.low).to(device)
+        width = torch.from_numpy(calibration.high).to(device) - self._low
         self._bins_per_unit = HISTOGRAM_BINS / width
         self._first_bin = torch.arange(n, device=device, dtype=torch.int32) * HISTOGRAM_BINS
-        self._centre = torch.from_numpy(calibration.centre[layer]).to(device)
+        self._centre = torch.from_numpy(calibration.centre).to(device)
 
     def add(self, reading: NeuronReading, batch: Batch) -> None:
-        """Count every row of a batch."""
+        """Count every row of a batch; a `NotFiniteError` where an activation is no number."""
         activation = reading.activation.float()
-        self.sums.index_add_(0, batch.document_index, activation[:, 1:].sum(1))
+        by_row = activation[:, 1:].sum(1)
+        require_finite(by_row)
+        self.sums.index_add_(0, batch.document_index, by_row)
         if len(self.by_token):
             sums, places = batch.sum_by_token(activation.flatten(0, 1))
             self.by_token[places] += sums

@@ -10,7 +10,7 @@ import torch
 
 from analysis.metrics import HEAD_METRICS
 from analysis.schema import SurveySpec
-from analysis.survey import calibrate, measure_rows
+from analysis.survey import measure_rows
 
 from .data import load, natural_rows, real_store, store_aside, survey_spec
 from .report import Figure
@@ -83,7 +83,7 @@ def _metrics(spec: SurveySpec, device: str, dtype: torch.dtype) -> dict[str, np.
     store = real_store()
     model = copy.deepcopy(load(store, "smollm2", spec, device=device)).to(dtype)  # the loaded one is kept, and shared
     rows = natural_rows(store, spec)
-    shard = measure_rows(model, rows, spec, spec.shard(0), calibrate(model, rows, spec), on_batch=lambda _: None)
+    shard = measure_rows(model, rows, spec, spec.shard(0), on_batch=lambda _: None)
     metrics = {}
     for key, sums, counts in zip(shard.heads.keys, shard.heads.sums, shard.heads.counts, strict=True):
         metrics[f"head.{key}"] = sums.sum(0) / counts.sum(0)

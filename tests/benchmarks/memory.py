@@ -13,16 +13,16 @@ import torch
 
 from analysis.anatomy import body_of
 from analysis.store import publish, write_arrays
-from analysis.survey import calibrate, measure_rows
+from analysis.survey import measure_rows
 
 from .data import MODELS, load, natural_rows, real_store, survey_spec
 from .report import Figure
 
 ABOUT = (
-    "The largest resident set (`ru_maxrss`) of a fresh process that surveys a whole shard of 128 rows, calibration and "
+    "The largest resident set (`ru_maxrss`) of a fresh process that surveys a whole shard of 256 rows, calibration and "
     "the writing of its partial included, against that of one that only runs the body over the same batches."
 )
-ROWS = 128
+ROWS = 256
 
 
 def measure() -> list[Figure]:
@@ -52,8 +52,7 @@ def _run(name: str, what: str) -> None:
             with torch.inference_mode():
                 body_of(model)(input_ids=tokens, use_cache=False)
     elif what == "survey":
-        calibration = calibrate(model, rows, spec)
-        shard = measure_rows(model, rows, spec, spec.shard(0), calibration, on_batch=lambda _: None)
+        shard = measure_rows(model, rows, spec, spec.shard(0), on_batch=lambda _: None)
         with tempfile.TemporaryDirectory() as folder, publish(Path(folder) / "partial", meta={}) as partial:
             for file, arrays in shard.files().items():
                 write_arrays(partial, arrays, file=file)

@@ -17,43 +17,34 @@ from analysis.datasets.rows import Rows
 from analysis.schema import SurveySpec
 from analysis.statistics.neurons import Calibration, Known, join_known
 from analysis.store import publish, write_arrays
-from analysis.survey import Shard, calibrate, calibration_path, merge_survey, partial_path
+from analysis.survey import Shard, merge_survey, partial_path, publish_calibration
 
 from .data import MODELS, load, natural_rows, real_store, store_aside, survey_spec
 from .peers.recorded import recorded
 from .report import Figure
 
 ABOUT = (
-    "All statistics of a survey but the logit lens, the planned survey of `sotu` in shards of 128 rows and batches of "
-    "16 × 128 tokens, against the bare forward pass of the body (`sdpa`, no unembedding, float32) on the same batches, "
-    "the two alternating batch by batch, the first two batches left out. The time of a survey includes writing its "
-    "partials and, by its share of the rows, calibration."
+    "All statistics of a survey but the logit lens, the planned survey of `sotu` in shards of 256 rows and batches of "
+    "32 × 128 tokens, against the bare forward pass of the body (`sdpa`, no unembedding, float32) on the same batches, "
+    "the two alternating batch by batch, after one batch of both that is not counted. The time of a survey includes "
+    "calibration, by its first batch, and writing its partials."
 )
 ROWS = 512
-# The first batches of a process are slower: memory is not there yet.
-WARM_UP = 2
 
 
 @dataclasses.dataclass
 class Times:
-    """Seconds of each batch, the survey's and the bare pass', and what a survey does besides."""
+    """Seconds of each batch, the survey's and the bare pass', and of writing each partial."""
 
     survey: list[float] = dataclasses.field(default_factory=list)
     bare: list[float] = dataclasses.field(default_factory=list)
     partials: list[float] = dataclasses.field(default_factory=list)  # one a shard
-    calibration: float = 0.0
     tokens: int = 0  # of a batch
 
     @property
-    def besides(self) -> float:
-        """Seconds of partials and calibration that the counted batches answer for."""
-        counted = len(self.survey) / (len(self.survey) + WARM_UP)
-        return (sum(self.partials) + self.calibration) * counted
-
-    @property
     def seconds(self) -> float:
-        """Of the survey, over the counted batches."""
-        return sum(self.survey) + self.besides
+        """Of the survey."""
+        return sum(self.survey) + sum(self.partials)
 
     @property
     def ratio(self) -> float:
@@ -61,9 +52,9 @@ class Times:
 
     @property
     def median_ratio(self) -> float:
-        """Of the batches' own ratios, with the share of what is besides: one interrupted batch does not count."""
+        """Of the batches' own ratios, with the share of the partials: one interrupted batch does not count."""
         ratios = [survey / bare for survey, bare in zip(self.survey, self.bare, strict=True)]
-        return statistics.median(ratios) + self.besides / sum(self.bare)
+        return statistics.median(ratios) + sum(self.partials) / sum(self.bare)
 
     @property
     def tokens_per_second(self) -> float:
@@ -108,18 +99,16 @@ def alternate(
         with torch.inference_mode():
             body_of(model)(input_ids=tokens, use_cache=False)
 
-    timed(lambda: bare(range(spec.batch_rows)))
-    found: list[Calibration] = []
-    times.calibration = timed(lambda: found.append(calibrate(model, rows, spec)))
-    with publish(calibration_path(store, spec), meta={}) as folder:
-        names = [field.name for field in dataclasses.fields(Calibration)]
-        write_arrays(folder, {name: getattr(found[0], name) for name in names})
-
+    # the first batch of a process is slower: memory is not there yet
+    first = range(spec.batch_rows)
+    bare(first)
+    Shard(model, rows, spec, spec.shard(0)).measure(first)
+    calibration: list[Calibration] = []
     shown: dict[int, list[Known]] = {}
     for number in range(spec.n_shards):
         indices = spec.shard(number)
         known = join_known(shown, before=number) if shown else None
-        shard = Shard(model, rows, spec, indices, found[0], known=known)
+        shard = Shard(model, rows, spec, indices, calibration, known=known)
 
         def survey(batch: range, shard: Shard = shard) -> None:
             shard.measure(batch)
@@ -128,13 +117,13 @@ def alternate(
         for batch in rows.batches(indices, size=spec.batch_rows):
             pair = [(times.survey, survey), (times.bare, bare)]
             for seconds, do in pair if n % 2 else reversed(pair):
-                taken = timed(lambda do=do, batch=batch: do(batch))
-                if n >= WARM_UP:
-                    seconds.append(taken)
+                seconds.append(timed(lambda do=do, batch=batch: do(batch)))
             n += 1
         times.tokens = spec.batch_rows * len(rows[0])
         times.partials.append(timed(lambda shard=shard, number=number: _write_partial(store, spec, number, shard)))
+        calibration = shard.calibration
         shown[number] = [neurons.known for neurons in shard.neurons]
+    publish_calibration(store, spec, calibration)
     return times
 
 
@@ -154,7 +143,6 @@ def _of_model(title: str, times: Times) -> list[Figure]:
         Figure(f"{title}: bare forward", bare, "tokens/s"),
         Figure(f"{title}: survey", times.tokens_per_second, "tokens/s"),
         Figure(f"{title}: writing partials", 100 * sum(times.partials) / times.seconds, "% of the survey"),
-        Figure(f"{title}: calibration", 100 * times.calibration / times.seconds, "% of the survey"),
     ]
 
 
@@ -162,11 +150,11 @@ def _merging(store: Path, spec: SurveySpec, times: Times) -> Figure:
     start = time.perf_counter()
     merge_survey(store, spec, on_partial=lambda _: None)
     seconds = time.perf_counter() - start
-    whole = times.seconds * (len(times.survey) + WARM_UP) / len(times.survey)
     note = (
-        f"{spec.n_shards} partials merged in {seconds:.1f} s, checksums and writing included; the survey {whole:.0f} s"
+        f"{spec.n_shards} partials merged in {seconds:.1f} s, checksums and writing included; "
+        f"the survey {times.seconds:.0f} s"
     )
-    return Figure("merging ÷ survey", 100 * seconds / whole, "%", at_most=3, note=note)
+    return Figure("merging ÷ survey", 100 * seconds / times.seconds, "%", at_most=3, note=note)
 
 
 def _against_transformer_lens(times: Times) -> list[Figure]:
