@@ -8,11 +8,12 @@ error over documents; [layer, head], [layer, neuron] (float32) or [layer]. Natur
 `frequent_counts` int64, the tokens that have means of their own.
 
 `layer-<n>` for kept texts as `analysis.statistics.kept` says; and in depth, first axis head or neuron:
-`head.histogram` int32 [head, bin]; `head.example_row`, `head.example_score`, `head.example_query` [head, example] and
-`head.example_weights` uint8 [head, example, src]; `head.query_tokens`, `head.query_means`, `head.key_tokens`,
-`head.key_means` [head, 10]; `neuron.histogram` int32 [neuron, 64] with `neuron.range` float32 [neuron, 2];
-`neuron.example_row` (−1: none), `neuron.example_score`, `neuron.example_position` of 65 examples (20 highest, 20
-lowest, 5 in each interval from low to high), `neuron.example_window` int8 [neuron, example, 24] from
+`head.histogram` int32 [head, bin]; `head.example_row` (−1: none), `head.example_score`, `head.example_query` [head,
+example] and `head.example_weights` uint8 [head, example, src] of 22 examples of 22 documents (10 highest, 3 in each lower
+interval from high to low); `head.query_tokens`, `head.query_means`, `head.key_tokens`, `head.key_means` [head, 10];
+`neuron.histogram` int32 [neuron, 64] with `neuron.range` float32 [neuron, 2]; `neuron.example_row` (−1: none),
+`neuron.example_score`, `neuron.example_position` of 65 examples (20 highest, 20 lowest, 5 in each interval from low to
+high; one a document within each of these groups), `neuron.example_window` int8 [neuron, example, 24] from
 `neuron.example_start` on, in steps of a 127th of `neuron.example_scale`; `neuron.tokens`, `neuron.token_means`
 [neuron, 20] (10 highest, then 10 lowest means by token).
 """
@@ -165,7 +166,11 @@ def _neurons(
     calibration: Artifact,
 ) -> tuple[Arrays, Arrays]:
     """One layer's neurons: what its file holds, and what the summary does (float32 [neuron]). `frequent`: tokens and
-    how often they occur."""
+    how often they occur.
+
+    Examples are one a document within the highest, within the lowest and within each interval, not over all of them:
+    intervals are filled while rows are read, when it is not known yet which documents the others will take.
+    """
     file = f"layer-{layer}"
     positions = sums.add_up("positions")[:, None]
     mean, mean_error = mean_and_error(sums.add_up("neuron.sums", file=file), positions)
