@@ -1,9 +1,8 @@
-"""What heads pick out: scores, histograms, examples and top tokens, against loops over transformers' eager attentions."""
+"""What heads pick out: scores, histograms, examples and top tokens, against loops over transformers' eager patterns."""
 
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 
 import numpy as np
 import pytest
