@@ -10,7 +10,8 @@ error over documents; [layer, head], [layer, neuron] (float32) or [layer]. Natur
 `layer-<n>` for kept texts as `analysis.statistics.kept` says; and in depth, first axis head or neuron:
 `head.histogram` int32 [head, bin]; `head.example_row` (−1: none), `head.example_score`, `head.example_query` [head,
 example] and `head.example_weights` uint8 [head, example, src] of 22 examples of 22 documents (10 highest, 3 in each
-lower interval from high to low); `head.query_tokens`, `head.query_means`, `head.key_tokens`, `head.key_means` [head, 10];
+lower interval from high to low); `head.query_tokens`, `head.query_means`, `head.key_tokens`, `head.key_means` [head,
+10];
 `neuron.histogram` int32 [neuron, 64] with `neuron.range` float32 [neuron, 2]; `neuron.example_row` (−1: none),
 `neuron.example_score`, `neuron.example_position` of 65 examples (20 highest, 20 lowest, 5 in each interval from low to
 high; one a document within each of these groups), `neuron.example_window` int8 [neuron, example, 24] from
