@@ -13,8 +13,10 @@ from analysis.datasets.table import prepare_dataset
 from analysis.models import model_path, open_model
 from analysis.schema import SurveySpec
 from analysis.store import (
+    Artifact,
     StoreError,
     StoreUnreachableError,
+    artifacts,
     discard_unless_whole,
     is_complete,
     open_artifact,
@@ -233,6 +235,39 @@ def test_a_copy_counts_only_while_the_store_has_the_same(tmp_path: Path, bucket:
     assert open_artifact(b / "x").read("n") == 1
 
 
+def test_a_copy_that_the_disk_damaged_does_not_cost_the_stores_artifact(tmp_path: Path, bucket: ObjectStore) -> None:
+    a, b = machine(tmp_path, "a", bucket), machine(tmp_path, "b", bucket)
+    write(a / "x", {"n": np.zeros(1)})
+    open_artifact(b / "x")
+    names, file = bucket.names(), b / "x" / "arrays.safetensors"
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-1] + b"?")
+    assert discard_unless_whole(b / "x")
+    assert file.read_bytes() == whole
+    assert bucket.names() == names
+
+
+def test_what_another_worker_publishes_over_a_damaged_artifact_stays(
+    tmp_path: Path, bucket: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, b = machine(tmp_path, "a", bucket), machine(tmp_path, "b", bucket)
+    write(a / "x")
+    change_last_byte(bucket)
+    judge = artifacts.open_artifact
+
+    def judge_late(path: Path) -> Artifact:
+        try:
+            return judge(path)
+        finally:
+            monkeypatch.undo()
+            remove(b / "x")
+            write(b / "x", n=2)
+
+    monkeypatch.setattr(artifacts, "open_artifact", judge_late)
+    discard_unless_whole(a / "x")
+    assert open_artifact(a / "x").meta == {"n": 2}
+
+
 def test_removing_takes_all_below_and_nothing_beside(tmp_path: Path, bucket: ObjectStore) -> None:
     store = machine(tmp_path, "a", bucket)
     for name in ("ab/1", "ab/2", "abc/1"):
@@ -252,7 +287,7 @@ def test_a_store_that_does_not_answer_is_one_sentence_and_removes_nothing(
     with pytest.raises(StoreUnreachableError) as caught:
         discard_unless_whole(store / "x")
     assert str(caught.value) == (
-        "Reading s3://loupe/elsewhere/x/manifest.json: the object store does not answer (Connection refused)."
+        "Listing s3://loupe/elsewhere/x: the object store does not answer (Connection refused)."
     )
     assert (store / "x").is_dir()
 
