@@ -60,6 +60,22 @@ def weights_path(store: Path, spec_hash: str) -> Path:
     return store / "weights" / spec_hash
 
 
+def address_of(path: Path) -> str:
+    """Where a person finds what belongs at `path`: that folder, or the address in the object store."""
+    remote = remote_of(path)
+    return f"{remote[0].url}/{remote[1]}".rstrip("/") if remote else str(path)
+
+
+def paths_in(folder: Path) -> list[Path]:
+    """Where the artifacts of a folder of the store are, by name, whole or damaged, fetched or not."""
+    remote = remote_of(folder)
+    if remote is None:
+        return sorted(folder.glob("[!.]*"))
+    bucket, key = remote
+    manifests = (Path(found.key) for found in bucket.objects(key) if found.key.endswith(f"/{MANIFEST}"))
+    return sorted(folder / manifest.relative_to(key).parent for manifest in manifests)
+
+
 @dataclasses.dataclass(frozen=True)
 class Artifact:
     """A complete artifact on this machine's disk, opened for reading."""

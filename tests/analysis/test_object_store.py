@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from analysis.commands import ask, list_models, show, survey
 from analysis.datasets.table import prepare_dataset
 from analysis.models import model_path, open_model
-from analysis.schema import SurveySpec
+from analysis.schema import SchemaError, SurveySpec
 from analysis.store import (
     Artifact,
     StoreError,
@@ -356,6 +357,30 @@ def test_a_survey_measured_by_two_machines_is_that_of_one(tmp_path: Path, bucket
             np.testing.assert_array_equal(found.read(name, 1, file=file), expected.read(name, 1, file=file))
     assert not any("/partials/" in key for key in bucket.names())
     assert not partial_path(second, spec, 0).parent.exists()
+
+
+def test_the_shell_sees_what_it_has_just_made(
+    tmp_path: Path, bucket: ObjectStore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = (machine(tmp_path, name, bucket) for name in ("first", "second"))
+    list_models(first)
+    assert capsys.readouterr().err.startswith(f"No models in {bucket.url} yet: ")
+    tiny.put_into(first, "tiny-gpt2")
+    spec = ask(first, "tiny-gpt2", "repeated-random", rows=2)
+    for _ in range(2):
+        survey(first, spec)
+        assert capsys.readouterr().out.endswith(f": {bucket.url}/surveys/{spec.hash}\n")
+    (arrays,) = (name for name in bucket.names() if name.endswith("-summary.safetensors"))
+    for store in (first, second):
+        list_models(store)
+        assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["slug", "tiny-gpt2"]
+        show(store, "tiny-gpt2", "L1H2")
+        assert f"(survey {spec.hash[:12]}, code " in capsys.readouterr().out
+    assert not (second / "models" / "tiny-gpt2").exists(), "a list needs no weights"
+    bucket.put(arrays, bucket.contents(arrays)[:-8] + b"\0" * 8)
+    with pytest.raises(SchemaError, match="found none"):
+        show(second, "tiny-gpt2", "L1H2")
+    assert f"Verifying {spec.hash[:8]}…: expected summary.safetensors with sha256 " in capsys.readouterr().err
 
 
 def test_a_large_file_goes_in_parts_and_comes_back_the_same(
