@@ -23,7 +23,17 @@ from analysis.plans import planned_spec
 from analysis.schema import Component, SchemaError, Sizes, SurveySpec
 from analysis.sources import ModelError
 from analysis.sources.wheel import BUNDLED
-from analysis.store import Artifact, StoreError, discard_unless_whole, is_complete, open_artifact, survey_path
+from analysis.store import (
+    Artifact,
+    StoreError,
+    StoreUnreachableError,
+    address_of,
+    discard_unless_whole,
+    is_complete,
+    open_artifact,
+    paths_in,
+    survey_path,
+)
 from analysis.survey import SurveyError, measure_shard, merge_survey, remove_partials
 from analysis.vocabulary import prepare_vocabulary
 
@@ -72,9 +82,9 @@ def prepare(store: Path, slug: str) -> dict[str, Any]:
 
 def list_models(store: Path) -> None:
     """Print a line a model of the store; what is damaged is named on stderr."""
-    cards = [artifact.meta for artifact in _artifacts(store / "models")]
+    cards = [artifact.meta for artifact in _opened(store / "models")[0]]
     if not cards:
-        print(f"No models in {store} yet: `python -m analysis models add NAME` adds one.", file=sys.stderr)
+        print(f"No models in {address_of(store)} yet: `python -m analysis models add NAME` adds one.", file=sys.stderr)
         return
     lines: list[tuple[str, ...]] = [
         ("slug", "family", "layers", "heads", "d_model", "neurons", "parameters", "licence", "hash")
@@ -91,7 +101,7 @@ def survey(store: Path, spec: SurveySpec) -> None:
     """Measure what is missing of a survey, shard by shard, and merge it; the bar counts rows."""
     path = survey_path(store, spec.hash)
     if discard_unless_whole(path):
-        print(f"It is measured already: {path}")
+        print(f"It is measured already: {address_of(path)}")
         return
     n_measured = 0
     with tqdm(total=spec.rows, unit="row", desc=f"{spec.model} on {spec.dataset}") as bar:
@@ -107,7 +117,7 @@ def survey(store: Path, spec: SurveySpec) -> None:
             n_measured += bool(batches)
     merge_survey(store, spec, on_partial=lambda _: None)
     remove_partials(store, spec)
-    print(f"{n_measured} of {spec.n_shards} shards measured now, the others were there: {path}")
+    print(f"{n_measured} of {spec.n_shards} shards measured now, the others were there: {address_of(path)}")
 
 
 def ask(store: Path, slug: str, dataset: str, **sizes: int) -> SurveySpec:
@@ -129,15 +139,19 @@ def ask(store: Path, slug: str, dataset: str, **sizes: int) -> SurveySpec:
 
 
 def show(store: Path, slug: str, name: str) -> None:
-    """Print each figure that the store's surveys have of one component, with its rank."""
+    """Print each figure that the store's surveys have of one component, with its rank.
+
+    Damaged surveys are named on stderr and not shown; where there are any, this ends with a `StoreError`.
+    """
     component = Component.parse(name)
-    sizes = Sizes(**open_artifact(model_path(store, slug)).meta["sizes"])
+    sizes = Sizes(**open_artifact(model_path(store, slug), whole=False).meta["sizes"])
     if not component.exists_in(sizes):
         raise SchemaError(
             f"Showing {component} of {slug}: expected one of its {sizes.n_layers} layers, {sizes.n_heads} heads and "
             f"{sizes.d_mlp} neurons a layer."
         )
-    surveys = [artifact for artifact in _artifacts(store / "surveys") if artifact.meta["spec"]["model"] == slug]
+    opened, n_damaged = _opened(store / "surveys", verified=("summary.safetensors",))
+    surveys = [artifact for artifact in opened if artifact.meta["spec"]["model"] == slug]
     blocks = [(artifact, lines) for artifact in surveys if (lines := _figures(artifact, component))]
     if not blocks:
         raise SchemaError(
@@ -148,6 +162,11 @@ def show(store: Path, slug: str, name: str) -> None:
         spec = SurveySpec.from_json(artifact.meta["spec"])
         print(f"{component} of {slug} on {spec.dataset}, {spec.rows} rows (survey {spec.hash[:12]}, code {spec.code})")
         _print_table(lines, right=range(1, 2))
+    if n_damaged:
+        raise StoreError(
+            f"Showing {component} of {slug}: expected whole surveys, got {n_damaged} damaged, named above and not "
+            "shown; `python -m analysis survey` measures them again."
+        )
 
 
 def _figures(artifact: Artifact, component: Component) -> list[tuple[str, ...]]:
@@ -168,15 +187,23 @@ def _figures(artifact: Artifact, component: Component) -> list[tuple[str, ...]]:
     return lines
 
 
-def _artifacts(folder: Path) -> list[Artifact]:
-    """The artifacts of a folder of the store, by name; what cannot be opened is named on stderr."""
-    found = []
-    for path in sorted(folder.glob("[!.]*")):
+def _opened(folder: Path, *, verified: tuple[str, ...] = ()) -> tuple[list[Artifact], int]:
+    """The artifacts of a folder of the store, by name; those that cannot be opened, or whose files of the names in
+    `verified` are damaged, are named on stderr and counted."""
+    found: list[Artifact] = []
+    n_damaged = 0
+    for path in paths_in(folder):
         try:
-            found.append(open_artifact(path))
+            artifact = open_artifact(path, whole=False)
+            for name in verified:
+                artifact.verify(name)
+            found.append(artifact)
+        except StoreUnreachableError:
+            raise
         except StoreError as error:
             print(error, file=sys.stderr)
-    return found
+            n_damaged += 1
+    return found, n_damaged
 
 
 def _print_table(lines: Sequence[tuple[str, ...]], *, right: range) -> None:

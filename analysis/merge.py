@@ -21,6 +21,8 @@ high; one a document within each of these groups), `neuron.example_window` int8 
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +53,8 @@ def merge_partials(
 ) -> dict[str, Any]:
     """Write the survey's files into a folder that is being published; what the manifest says of them.
 
-    `calibration` is needed where the spec asks for neurons. One layer's arrays are in memory at a time.
+    `calibration` is needed where the spec asks for neurons. As many layers' arrays are in memory at a
+    time as there are processor cores.
     """
     documents = np.unique(rows.documents[: spec.rows])
     kind = DATASETS[spec.dataset].kind
@@ -78,11 +81,15 @@ def merge_partials(
                 queries[metric.key] = int(counts.sum(0).max())
                 summary |= _with_error(f"layer.{metric.key}", sums.add_up(f"layer.sum.{metric.key}"), counts)
         frequent, frequent_counts = frequent_tokens(rows, spec.rows)
-        neurons: list[Arrays] = []
-        for layer, heads in enumerate(_heads(sums, rows.documents[: spec.rows], frequent, frequent_counts)):
+        heads = _heads(sums, rows.documents[: spec.rows], frequent, frequent_counts)
+
+        def merge_layer(layer: int) -> Arrays:
             of_layer, in_summary = _neurons(layer, sums, rows.documents, (frequent, frequent_counts), calibration)
-            neurons.append(in_summary)
-            _write_layer(folder, layer, heads | of_layer, partials)
+            _write_layer(folder, layer, heads[layer] | of_layer, partials)
+            return in_summary
+
+        with ThreadPoolExecutor(os.cpu_count()) as pool:  # sorting and copying let other threads run
+            neurons = list(pool.map(merge_layer, range(len(heads))))
         summary |= {name: np.stack([array[name] for array in neurons]) for name in neurons[0]}
         meta["metrics"] += [f"neuron.{metric.key}" for metric in NEURON_METRICS]
         positions, sampled = (int(sums.add_up(name).sum()) for name in ("positions", "sampled"))
@@ -217,10 +224,26 @@ def _examples(partial: Artifact, file: str, group: str) -> Arrays:
 def _tokens_by_mean(by_token: np.ndarray, frequent: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The frequent tokens with the highest and, from the lowest up, the lowest mean activation of each neuron."""
     n = min(N_TOKENS, len(frequent))
-    means = (by_token / counts[:, None]).astype(np.float32)
-    order = np.argsort(-means, axis=0, kind="stable")
-    chosen = np.concatenate([order[:n], order[::-1][:n]]).T
-    return frequent[chosen], np.take_along_axis(means.T, chosen, axis=1)
+    means = np.ascontiguousarray((by_token / counts[:, None]).astype(np.float32).T)  # [neuron, token]
+    # of equal means the earlier token is the higher one
+    lowest = means.shape[1] - 1 - _highest(-means[:, ::-1], n)
+    chosen = np.concatenate([_highest(means, n), lowest], axis=1)
+    return frequent[chosen], np.take_along_axis(means, chosen, axis=1)
+
+
+def _highest(values: np.ndarray, number: int) -> np.ndarray:
+    """Where each row [row, column] has its highest values, from the highest down, of equal ones the first."""
+    columns = np.empty((len(values), number), dtype=np.int64)
+    if not number:
+        return columns
+    last = values.shape[1] - number
+    above = values >= np.partition(values, last, axis=1)[:, last, None]
+    simple = above.sum(1) == number  # the others have several of the last value, or what is no number
+    columns[simple] = above[simple].nonzero()[1].reshape(-1, number)
+    falling = np.argsort(-np.take_along_axis(values[simple], columns[simple], axis=1), axis=1, kind="stable")
+    columns[simple] = np.take_along_axis(columns[simple], falling, axis=1)
+    columns[~simple] = np.argsort(-values[~simple], axis=1, kind="stable")[:, :number]
+    return columns
 
 
 def _write_layer(folder: Path, layer: int, arrays: Arrays, partials: list[Artifact]) -> None:

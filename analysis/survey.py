@@ -51,13 +51,10 @@ def measure_shard(store: Path, spec: SurveySpec, shard: int, *, on_batch: Callab
     ends the shard.
     """
     path = partial_path(store, spec, shard)
-    if discard_unless_whole(path):
+    # the merge needs the calibration too: a damaged one is made anew with the first shard that is asked for again
+    if discard_unless_whole(path) and (not spec.in_depth or discard_unless_whole(calibration_path(store, spec))):
         return
-    if (spec.dtype, spec.code) != ("float32", CODE_VERSION):
-        raise SurveyError(
-            f"Measuring {spec.model} on {spec.dataset}: expected a survey in float32 by code {CODE_VERSION}, "
-            f"got one in {spec.dtype} by code {spec.code}; ask for a new one."
-        )
+    _require_own(spec)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model = load_model(store, spec.model, expected_hash=spec.model_hash, device=device)
     rows = read_rows(store, open_artifact(model_path(store, spec.model)), spec.dataset, expected_hash=spec.dataset_hash)
@@ -79,6 +76,15 @@ def measure_shard(store: Path, spec: SurveySpec, shard: int, *, on_batch: Callab
         for file, arrays in files.items():
             write_arrays(folder, arrays, file=file)
     shown[shard] = [neurons.known for neurons in measured.neurons]
+
+
+def _require_own(spec: SurveySpec) -> None:
+    """Refuse a survey that this code would not measure as asked: its name says which code did."""
+    if (spec.dtype, spec.code) != ("float32", CODE_VERSION):
+        raise SurveyError(
+            f"Measuring {spec.model} on {spec.dataset}: expected a survey in float32 by code {CODE_VERSION}, "
+            f"got one in {spec.dtype} by code {spec.code}; ask for a new one."
+        )
 
 
 @functools.lru_cache(maxsize=1)
@@ -254,6 +260,7 @@ def merge_survey(store: Path, spec: SurveySpec, *, on_partial: Callable[[int], N
     path = survey_path(store, spec.hash)
     if discard_unless_whole(path):
         return
+    _require_own(spec)
     start = time.perf_counter()
     model = open_artifact(model_path(store, spec.model))
     rows = read_rows(store, model, spec.dataset, expected_hash=spec.dataset_hash)
@@ -264,6 +271,8 @@ def merge_survey(store: Path, spec: SurveySpec, *, on_partial: Callable[[int], N
         partials.append(partial)
         on_partial(spec.shard(shard).stop)
     calibration = open_artifact(calibration_path(store, spec)) if spec.in_depth else None
+    if calibration:
+        calibration.verify()
     meta: dict[str, object] = {}
     with publish(path, meta=meta) as folder:
         merged = merge_partials(folder, spec, rows, partials, calibration)

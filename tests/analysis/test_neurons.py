@@ -13,9 +13,10 @@ import torch
 from transformers import PreTrainedModel
 
 from analysis.datasets.table import prepare_dataset, read_rows
+from analysis.merge import _tokens_by_mean
 from analysis.models import load_model, model_path
 from analysis.schema import SurveySpec
-from analysis.statistics.neuron_examples import N_IN_INTERVAL, N_STRONGEST, WINDOW
+from analysis.statistics.neuron_examples import N_IN_INTERVAL, N_STRONGEST, WINDOW, merge_intervals, merge_strongest
 from analysis.statistics.neurons import central_moments
 from analysis.store import Artifact, open_artifact, survey_path
 from analysis.survey import calibration_path, measure_shard, merge_survey
@@ -353,3 +354,56 @@ def test_moments_of_a_neuron_that_never_varies_are_absent() -> None:
     assert deviation[0] == 0
     assert np.isnan(skewness[0])
     assert np.isnan(kurtosis[0])
+
+
+@pytest.mark.parametrize("n_tokens", [0, 3, 10, 25])
+@pytest.mark.parametrize("n_values", [2, 1000])
+def test_tokens_with_equal_means_are_in_their_own_order(n_tokens: int, n_values: int) -> None:
+    generator = np.random.default_rng(n_tokens)
+    sums = generator.integers(n_values, size=(n_tokens, 40)).astype(np.float64)
+    tokens = generator.permutation(100)[:n_tokens].astype(np.int32)
+    found, means = _tokens_by_mean(sums, tokens, np.full(n_tokens, 2))
+    for neuron, of_tokens in enumerate((sums / 2).T.tolist()):
+        order = sorted(range(n_tokens), key=lambda token: -of_tokens[token])
+        expected = [*order[:10], *order[::-1][:10]]
+        assert found[neuron].tolist() == [tokens[token] for token in expected]
+        assert means[neuron].tolist() == [of_tokens[token] for token in expected]
+
+
+def slots(generator: np.random.Generator, rows: range, n_slots: int) -> dict[str, np.ndarray]:
+    """A shard's examples of 30 neurons, in any order of slots, some empty, many with equal scores."""
+    row = np.stack([generator.permutation(rows)[:n_slots] for _ in range(30)]).astype(np.int32)
+    row[generator.random(row.shape) < 0.2] = -1
+    score = np.where(row < 0, -np.inf, generator.integers(4, size=row.shape)).astype(np.float32)
+    return {"score": score, "row": row, "window": np.repeat(row[..., None] % 100, 3, axis=2).astype(np.int8)}
+
+
+def test_merged_examples_are_those_of_going_through_all_of_them() -> None:
+    generator = np.random.default_rng(5)
+    documents = generator.integers(40, size=90)
+    strongest = [slots(generator, range(start, start + 30), 20) for start in (0, 30, 60)]
+    found = merge_strongest(strongest, documents)
+    intervals = [slots(generator, range(start, start + 30), 25) for start in (0, 30, 60)]
+    of_intervals = merge_intervals(intervals, documents)
+    for neuron in range(30):
+        examples = [
+            pair for part in strongest for pair in zip(-part["score"][neuron], part["row"][neuron], strict=True)
+        ]
+        expected = one_a_document([int(row) for _, row in sorted(examples) if row >= 0], documents, 20)
+        assert found["row"][neuron].tolist() == expected
+        for interval in range(5):
+            places = slice(5 * interval, 5 * interval + 5)
+            rows = sorted(row for part in intervals for row in part["row"][neuron, places].tolist() if row >= 0)
+            assert of_intervals["row"][neuron, places].tolist() == one_a_document(rows, documents, 5)
+    for merged in (found, of_intervals):
+        there = merged["row"] >= 0
+        np.testing.assert_array_equal(
+            merged["window"][there], np.repeat(merged["row"][there][:, None] % 100, 3, axis=1)
+        )
+    assert (found["score"][found["row"] >= 0] > -np.inf).all()
+
+
+def one_a_document(rows: list[int], documents: np.ndarray, number: int) -> list[int]:
+    """The first rows, each of another document, and −1 where there are no more."""
+    first = {int(documents[row]): row for row in reversed(rows)}
+    return [*(row for row in rows if first[int(documents[row])] == row), *[-1] * number][:number]

@@ -211,3 +211,25 @@ def test_a_damaged_artifact_is_named_and_the_others_are_shown(data: Path, capsys
     with pytest.raises(SchemaError, match="found none"):
         show(store, "tiny-gpt2", "L0H0")
     assert "Opening damaged: expected a complete artifact, found none" in capsys.readouterr().err
+
+
+def test_figures_of_a_survey_with_changed_bytes_are_not_shown(typed: Typed, data: Path) -> None:
+    tiny.put_into(data / "store", "tiny-gpt2")
+    for rows in ("2", "3"):
+        typed("survey", "tiny-gpt2", "repeated-random", "--rows", rows)
+    whole, damaged = (
+        next(path for path in (data / "store" / "surveys").iterdir() if open_artifact(path).meta["spec"]["rows"] == n)
+        for n in (2, 3)
+    )
+    file = damaged / "summary.safetensors"
+    file.write_bytes(file.read_bytes()[:-8] + b"\0" * 8)
+    status, out, err = typed("show", "tiny-gpt2", "L1H2")
+    assert status == 1
+    assert f"Verifying {damaged.name[:8]}…: expected summary.safetensors with sha256 " in err
+    assert "expected whole surveys, got 1 damaged, named above and not shown" in err.splitlines()[-1]
+    assert f"(survey {whole.name[:12]}, " in out
+    assert damaged.name[:12] not in out
+    typed("survey", "tiny-gpt2", "repeated-random", "--rows", "3")
+    status, out, _ = typed("show", "tiny-gpt2", "L1H2")
+    assert status == 0
+    assert damaged.name[:12] in out
