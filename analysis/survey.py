@@ -17,7 +17,7 @@ from analysis.capture import AttentionReading, NeuronReading, ResidualReading, r
 from analysis.datasets.rows import Rows
 from analysis.datasets.table import DATASETS, read_rows
 from analysis.merge import merge_partials
-from analysis.models import load_model, model_path
+from analysis.models import load_model, model_path, n_tokens_of
 from analysis.schema import CODE_VERSION, DatasetKind, SurveySpec
 from analysis.statistics.batch import Batch, frequent_tokens, uniform_attention
 from analysis.statistics.head_examples import HeadRows
@@ -57,7 +57,8 @@ def measure_shard(store: Path, spec: SurveySpec, shard: int, *, on_batch: Callab
     _require_own(spec)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model = load_model(store, spec.model, expected_hash=spec.model_hash, device=device)
-    rows = read_rows(store, open_artifact(model_path(store, spec.model)), spec.dataset, expected_hash=spec.dataset_hash)
+    artifact = open_artifact(model_path(store, spec.model))
+    rows = read_rows(store, artifact, spec.dataset, expected_hash=spec.dataset_hash)
     on_batch(0)
     calibration = _calibration(store, model, rows, spec) if spec.in_depth else None
     start = time.perf_counter()
@@ -65,7 +66,7 @@ def measure_shard(store: Path, spec: SurveySpec, shard: int, *, on_batch: Callab
     known = join_known(shown, before=shard) if calibration and shown else None
     measured = measure_rows(model, rows, spec, spec.shard(shard), calibration, known=known, on_batch=on_batch)
     seconds_of_lens = measured.layers.seconds_of_lens
-    files = measured.files()
+    files = measured.files(n_tokens=n_tokens_of(artifact))
     meta = {
         "device": _device_name(device),
         "rows": len(spec.shard(shard)),
@@ -231,8 +232,11 @@ class Shard:
                     f"others in layer {layer}; its weights may be damaged."
                 )
 
-    def files(self) -> dict[str, dict[str, np.ndarray]]:
-        """By file: `sums` with what is small, `layer-<n>` with a layer's neurons and kept texts."""
+    def files(self, *, n_tokens: int | None = None) -> dict[str, dict[str, np.ndarray]]:
+        """By file: `sums` with what is small, `layer-<n>` with a layer's neurons and kept texts.
+
+        `n_tokens`: rows of the unembedding that are tokens; None: all.
+        """
         sums = {"documents": self.documents, "positions": self.positions, "sampled": self.sampled} | self.heads.arrays()
         if self.neurons:
             sums |= self.layers.arrays()
@@ -240,7 +244,7 @@ class Shard:
             sums |= self.head_rows.arrays()
         files = {"sums": sums}
         with torch.inference_mode():
-            promoted = self.kept.promoted()
+            promoted = self.kept.promoted(n_tokens=n_tokens)
         for layer, patterns in self.kept.patterns().items():
             kept = patterns | promoted[layer]
             neurons = {}

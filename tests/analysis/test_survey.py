@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from safetensors.numpy import load_file, save_file
 
 from analysis.datasets.table import prepare_dataset
@@ -91,6 +92,18 @@ def test_a_survey_says_where_it_comes_from(store: Path) -> None:
     np.testing.assert_allclose(pattern.astype(float).sum(1), 255, atol=len(pattern))
     remove_partials(store, spec)
     assert not partial_path(store, spec, 0).parent.exists()
+
+
+def test_heads_promote_no_token_that_the_tokenizer_does_not_have(tmp_path: Path) -> None:
+    model = tiny.unsettle(tiny.tiny_llama(vocab_size=tiny.VOCABULARY + 24))
+    with torch.no_grad():
+        model.get_output_embeddings().weight[tiny.VOCABULARY :] *= 50
+    tiny.put_into(tmp_path, "tiny-padded", model)
+    spec = spec_of(tmp_path, "tiny-padded", "repeated-random", rows=2, shard_rows=2)
+    artifact = survey(tmp_path, spec, order=[0])
+    promoted = artifact.read("promoted.1", file="layer-2")
+    assert promoted.shape == (6, 101, 8)
+    assert promoted.max() < tiny.VOCABULARY
 
 
 def test_a_shard_that_is_done_is_not_measured_again(store: Path) -> None:
