@@ -17,13 +17,23 @@ from transformers.utils.logging import disable_progress_bar
 from analysis.anatomy import AnatomyError
 from analysis.capture import CaptureError
 from analysis.datasets.table import DATASETS, prepare_dataset
-from analysis.metrics import METRICS
+from analysis.metrics import HEAD_METRICS, METRICS, Metric
 from analysis.models import add_from_source, model_path, prepare_model
 from analysis.plans import planned_spec
-from analysis.schema import Component, SchemaError, Sizes, SurveySpec
+from analysis.schema import Component, ComponentKind, SchemaError, Sizes, SurveySpec, WeightsSpec
 from analysis.sources import ModelError
 from analysis.sources.wheel import BUNDLED
-from analysis.store import Artifact, StoreError, discard_unless_whole, is_complete, open_artifact, survey_path
+from analysis.store import (
+    Artifact,
+    StoreError,
+    StoreUnreachableError,
+    address_of,
+    discard_unless_whole,
+    is_complete,
+    open_artifact,
+    paths_in,
+    survey_path,
+)
 from analysis.survey import SurveyError, measure_shard, merge_survey, remove_partials
 from analysis.vocabulary import prepare_vocabulary
 
@@ -72,9 +82,9 @@ def prepare(store: Path, slug: str) -> dict[str, Any]:
 
 def list_models(store: Path) -> None:
     """Print a line a model of the store; what is damaged is named on stderr."""
-    cards = [artifact.meta for artifact in _artifacts(store / "models")]
+    cards = [artifact.meta for artifact in _opened(store / "models")[0]]
     if not cards:
-        print(f"No models in {store} yet: `python -m analysis models add NAME` adds one.", file=sys.stderr)
+        print(f"No models in {address_of(store)} yet: `python -m analysis models add NAME` adds one.", file=sys.stderr)
         return
     lines: list[tuple[str, ...]] = [
         ("slug", "family", "layers", "heads", "d_model", "neurons", "parameters", "licence", "hash")
@@ -91,7 +101,7 @@ def survey(store: Path, spec: SurveySpec) -> None:
     """Measure what is missing of a survey, shard by shard, and merge it; the bar counts rows."""
     path = survey_path(store, spec.hash)
     if discard_unless_whole(path):
-        print(f"It is measured already: {path}")
+        print(f"It is measured already: {address_of(path)}")
         return
     n_measured = 0
     with tqdm(total=spec.rows, unit="row", desc=f"{spec.model} on {spec.dataset}") as bar:
@@ -107,7 +117,7 @@ def survey(store: Path, spec: SurveySpec) -> None:
             n_measured += bool(batches)
     merge_survey(store, spec, on_partial=lambda _: None)
     remove_partials(store, spec)
-    print(f"{n_measured} of {spec.n_shards} shards measured now, the others were there: {path}")
+    print(f"{n_measured} of {spec.n_shards} shards measured now, the others were there: {address_of(path)}")
 
 
 def ask(store: Path, slug: str, dataset: str, **sizes: int) -> SurveySpec:
@@ -129,15 +139,23 @@ def ask(store: Path, slug: str, dataset: str, **sizes: int) -> SurveySpec:
 
 
 def show(store: Path, slug: str, name: str) -> None:
-    """Print each figure that the store's surveys have of one component, with its rank."""
+    """Print each figure that the store's surveys, and readings of its weights, have of one component, with its rank;
+    of a KV head, which has none, where to look.
+
+    Damaged surveys are named on stderr and not shown; where there are any, this ends with a `StoreError`.
+    """
     component = Component.parse(name)
-    sizes = Sizes(**open_artifact(model_path(store, slug)).meta["sizes"])
+    sizes = Sizes(**open_artifact(model_path(store, slug), whole=False).meta["sizes"])
     if not component.exists_in(sizes):
         raise SchemaError(
             f"Showing {component} of {slug}: expected one of its {sizes.n_layers} layers, {sizes.n_heads} heads and "
             f"{sizes.d_mlp} neurons a layer."
         )
-    surveys = [artifact for artifact in _artifacts(store / "surveys") if artifact.meta["spec"]["model"] == slug]
+    if component.kind is ComponentKind.KV_HEAD:
+        print(_about_kv_head(component, slug, sizes))
+        return
+    opened, n_damaged = _opened(store / "surveys", verified=("summary.safetensors",))
+    surveys = [artifact for artifact in opened if artifact.meta["spec"]["model"] == slug]
     blocks = [(artifact, lines) for artifact in surveys if (lines := _figures(artifact, component))]
     if not blocks:
         raise SchemaError(
@@ -148,35 +166,96 @@ def show(store: Path, slug: str, name: str) -> None:
         spec = SurveySpec.from_json(artifact.meta["spec"])
         print(f"{component} of {slug} on {spec.dataset}, {spec.rows} rows (survey {spec.hash[:12]}, code {spec.code})")
         _print_table(lines, right=range(1, 2))
+    _show_weights(store, slug, component)
+    if n_damaged:
+        raise StoreError(
+            f"Showing {component} of {slug}: expected whole surveys, got {n_damaged} damaged, named above and not "
+            "shown; `python -m analysis survey` measures them again."
+        )
 
 
 def _figures(artifact: Artifact, component: Component) -> list[tuple[str, ...]]:
-    """A line for each metric that a survey has of a component: label, value, standard error, unit, rank among all."""
+    """A line for each metric that a survey has of a component (`_line`)."""
     there = artifact.names(file="summary")
-    part = component.head if component.head is not None else component.neuron
-    at = (component.layer,) if part is None else (component.layer, part)
+    uniform: dict[str, float] = artifact.meta.get("uniform", {}) if component.kind is ComponentKind.HEAD else {}
     lines: list[tuple[str, ...]] = []
     for metric in METRICS:
         key = f"{component.kind.value}.{metric.key}"
         if metric.component is component.kind and key in there:
             values = artifact.read(key, file="summary")
-            error = f"± {artifact.read(f'{key}.error', at, file='summary'):.4f}" if metric.is_mean else ""
-            rank = 1 + int(np.count_nonzero(values > values[at]))
-            lines.append(
-                (f"  {metric.label}", f"{values[at]:.4f}", error, metric.unit, f"rank {rank} of {values.size}")
-            )
+            errors = artifact.read(f"{key}.error", file="summary") if metric.is_mean else None
+            lines.append(_line(metric, component, values, errors, uniform=uniform.get(metric.key)))
     return lines
 
 
-def _artifacts(folder: Path) -> list[Artifact]:
-    """The artifacts of a folder of the store, by name; what cannot be opened is named on stderr."""
-    found = []
-    for path in sorted(folder.glob("[!.]*")):
+def _line(
+    metric: Metric,
+    component: Component,
+    values: np.ndarray,
+    errors: np.ndarray | None = None,
+    *,
+    uniform: float | None = None,
+) -> tuple[str, ...]:
+    """Label, value, standard error, unit, rank among all that are measured, and what uniform attention would give.
+
+    `values` and `errors` are of all components of a kind. What is no number was not measured and has no rank.
+    """
+    part = component.head if component.head is not None else component.neuron
+    at = (component.layer,) if part is None else (component.layer, part)
+    label, value = f"  {metric.label}", values[at]
+    if np.isnan(value):
+        return (label, "not measured", "", "", "", "")
+    error = "" if errors is None or np.isnan(errors[at]) else f"± {errors[at]:.4f}"
+    rank = f"rank {1 + np.count_nonzero(values > value)} of {np.count_nonzero(~np.isnan(values))}"
+    beside = "" if uniform is None else f"uniform attention: {uniform:.4f}"
+    return (label, f"{value:.4f}", error, metric.unit, rank, beside)
+
+
+def _show_weights(store: Path, slug: str, component: Component) -> None:
+    """Print what each reading of the model's weights in the store says of a head; nothing where there is none."""
+    if component.kind is not ComponentKind.HEAD:
+        return
+    for artifact in _opened(store / "weights", verified=("summary.safetensors",))[0]:
+        if artifact.meta["spec"]["model"] != slug:
+            continue
+        spec = WeightsSpec.from_json(artifact.meta["spec"])
+        print(f"{component} of {slug}, by its weights (reading {spec.hash[:12]}, code {spec.code})")
+        there = artifact.names(file="summary")
+        metrics = [metric for metric in HEAD_METRICS if metric.dataset_kind is None and metric.key in there]
+        lines = [_line(metric, component, artifact.read(metric.key, file="summary")) for metric in metrics]
+        _print_table(lines, right=range(1, 2))
+
+
+def _about_kv_head(component: Component, slug: str, sizes: Sizes) -> str:
+    """A sentence that says where to look, since no metric is defined on KV heads."""
+    assert component.kv_head is not None
+    group = sizes.n_heads // sizes.n_kv_heads
+    first = component.kv_head * group
+    *others, last = (str(Component(component.layer, head=head)) for head in range(first, first + group))
+    heads = f"heads {', '.join(others)} and {last} read" if others else f"head {last} reads"
+    return (
+        f"{component} of {slug} has no figures of its own: it is one W_K and one W_V, which {heads}; `show` prints the "
+        "figures of a head, and the page of the KV head has all of them with their compositions."
+    )
+
+
+def _opened(folder: Path, *, verified: tuple[str, ...] = ()) -> tuple[list[Artifact], int]:
+    """The artifacts of a folder of the store, by name; those that cannot be opened, or whose files of the names in
+    `verified` are damaged, are named on stderr and counted."""
+    found: list[Artifact] = []
+    n_damaged = 0
+    for path in paths_in(folder):
         try:
-            found.append(open_artifact(path))
+            artifact = open_artifact(path, whole=False)
+            for name in verified:
+                artifact.verify(name)
+            found.append(artifact)
+        except StoreUnreachableError:
+            raise
         except StoreError as error:
             print(error, file=sys.stderr)
-    return found
+            n_damaged += 1
+    return found, n_damaged
 
 
 def _print_table(lines: Sequence[tuple[str, ...]], *, right: range) -> None:

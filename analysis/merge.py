@@ -8,17 +8,21 @@ error over documents; [layer, head], [layer, neuron] (float32) or [layer]. Natur
 `frequent_counts` int64, the tokens that have means of their own.
 
 `layer-<n>` for kept texts as `analysis.statistics.kept` says; and in depth, first axis head or neuron:
-`head.histogram` int32 [head, bin]; `head.example_row`, `head.example_score`, `head.example_query` [head, example] and
-`head.example_weights` uint8 [head, example, src]; `head.query_tokens`, `head.query_means`, `head.key_tokens`,
-`head.key_means` [head, 10]; `neuron.histogram` int32 [neuron, 64] with `neuron.range` float32 [neuron, 2];
-`neuron.example_row` (−1: none), `neuron.example_score`, `neuron.example_position` of 65 examples (20 highest, 20
-lowest, 5 in each interval from low to high), `neuron.example_window` int8 [neuron, example, 24] from
+`head.histogram` int32 [head, bin]; `head.example_row` (−1: none), `head.example_score`, `head.example_query` [head,
+example] and `head.example_weights` uint8 [head, example, src] of 22 examples of 22 documents (10 highest, 3 in each
+lower interval from high to low); `head.query_tokens`, `head.query_means`, `head.key_tokens`, `head.key_means` [head,
+10];
+`neuron.histogram` int32 [neuron, 64] with `neuron.range` float32 [neuron, 2]; `neuron.example_row` (−1: none),
+`neuron.example_score`, `neuron.example_position` of 65 examples (20 highest, 20 lowest, 5 in each interval from low to
+high; one a document within each of these groups), `neuron.example_window` int8 [neuron, example, 24] from
 `neuron.example_start` on, in steps of a 127th of `neuron.example_scale`; `neuron.tokens`, `neuron.token_means`
 [neuron, 20] (10 highest, then 10 lowest means by token).
 """
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +53,8 @@ def merge_partials(
 ) -> dict[str, Any]:
     """Write the survey's files into a folder that is being published; what the manifest says of them.
 
-    `calibration` is needed where the spec asks for neurons. One layer's arrays are in memory at a time.
+    `calibration` is needed where the spec asks for neurons. As many layers' arrays are in memory at a
+    time as there are processor cores.
     """
     documents = np.unique(rows.documents[: spec.rows])
     kind = DATASETS[spec.dataset].kind
@@ -76,11 +81,15 @@ def merge_partials(
                 queries[metric.key] = int(counts.sum(0).max())
                 summary |= _with_error(f"layer.{metric.key}", sums.add_up(f"layer.sum.{metric.key}"), counts)
         frequent, frequent_counts = frequent_tokens(rows, spec.rows)
-        neurons: list[Arrays] = []
-        for layer, heads in enumerate(_heads(sums, rows.documents[: spec.rows], frequent, frequent_counts)):
+        heads = _heads(sums, rows.documents[: spec.rows], frequent, frequent_counts)
+
+        def merge_layer(layer: int) -> Arrays:
             of_layer, in_summary = _neurons(layer, sums, rows.documents, (frequent, frequent_counts), calibration)
-            neurons.append(in_summary)
-            _write_layer(folder, layer, heads | of_layer, partials)
+            _write_layer(folder, layer, heads[layer] | of_layer, partials)
+            return in_summary
+
+        with ThreadPoolExecutor(os.cpu_count()) as pool:  # sorting and copying let other threads run
+            neurons = list(pool.map(merge_layer, range(len(heads))))
         summary |= {name: np.stack([array[name] for array in neurons]) for name in neurons[0]}
         meta["metrics"] += [f"neuron.{metric.key}" for metric in NEURON_METRICS]
         positions, sampled = (int(sums.add_up(name).sum()) for name in ("positions", "sampled"))
@@ -165,7 +174,11 @@ def _neurons(
     calibration: Artifact,
 ) -> tuple[Arrays, Arrays]:
     """One layer's neurons: what its file holds, and what the summary does (float32 [neuron]). `frequent`: tokens and
-    how often they occur."""
+    how often they occur.
+
+    Examples are one a document within the highest, within the lowest and within each interval, not over all of them:
+    intervals are filled while rows are read, when it is not known yet which documents the others will take.
+    """
     file = f"layer-{layer}"
     positions = sums.add_up("positions")[:, None]
     mean, mean_error = mean_and_error(sums.add_up("neuron.sums", file=file), positions)
@@ -211,10 +224,26 @@ def _examples(partial: Artifact, file: str, group: str) -> Arrays:
 def _tokens_by_mean(by_token: np.ndarray, frequent: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The frequent tokens with the highest and, from the lowest up, the lowest mean activation of each neuron."""
     n = min(N_TOKENS, len(frequent))
-    means = (by_token / counts[:, None]).astype(np.float32)
-    order = np.argsort(-means, axis=0, kind="stable")
-    chosen = np.concatenate([order[:n], order[::-1][:n]]).T
-    return frequent[chosen], np.take_along_axis(means.T, chosen, axis=1)
+    means = np.ascontiguousarray((by_token / counts[:, None]).astype(np.float32).T)  # [neuron, token]
+    # of equal means the earlier token is the higher one
+    lowest = means.shape[1] - 1 - _highest(-means[:, ::-1], n)
+    chosen = np.concatenate([_highest(means, n), lowest], axis=1)
+    return frequent[chosen], np.take_along_axis(means, chosen, axis=1)
+
+
+def _highest(values: np.ndarray, number: int) -> np.ndarray:
+    """Where each row [row, column] has its highest values, from the highest down, of equal ones the first."""
+    columns = np.empty((len(values), number), dtype=np.int64)
+    if not number:
+        return columns
+    last = values.shape[1] - number
+    above = values >= np.partition(values, last, axis=1)[:, last, None]
+    simple = above.sum(1) == number  # the others have several of the last value, or what is no number
+    columns[simple] = above[simple].nonzero()[1].reshape(-1, number)
+    falling = np.argsort(-np.take_along_axis(values[simple], columns[simple], axis=1), axis=1, kind="stable")
+    columns[simple] = np.take_along_axis(columns[simple], falling, axis=1)
+    columns[~simple] = np.argsort(-values[~simple], axis=1, kind="stable")[:, :number]
+    return columns
 
 
 def _write_layer(folder: Path, layer: int, arrays: Arrays, partials: list[Artifact]) -> None:

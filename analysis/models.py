@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from safetensors.torch import save_model
+from tokenizers import Tokenizer
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
 from analysis.anatomy import sizes_of
@@ -46,6 +47,12 @@ def prepare_model(store: Path, slug: str) -> Artifact:
             raise ModelError(f"Fetching a model: expected one of {', '.join(BUNDLED)}, got {slug}.")
         _fetch(store, BUNDLED[slug])
     return open_model(store, slug)
+
+
+def n_tokens_of(model: Artifact) -> int:
+    """How many rows of the embedding are tokens: those after the tokenizer's last one only fill it up."""
+    tokenizer = Tokenizer.from_file(str(model.path / "tokenizer.json"))
+    return min(int(model.meta["sizes"]["d_vocab"]), 1 + max(tokenizer.get_vocab().values()))
 
 
 def open_model(store: Path, slug: str) -> Artifact:

@@ -17,7 +17,7 @@ from transformers import PreTrainedModel
 
 from analysis.anatomy import body_of, sizes_of
 from analysis.capture import AttentionReading, ResidualReading, reading
-from analysis.models import load_model, model_path
+from analysis.models import load_model, model_path, n_tokens_of
 from analysis.schema import CODE_VERSION, PromotedSpec, PromptSpec
 from analysis.statistics.kept import KeptNeurons, KeptRows
 from analysis.store import (
@@ -72,10 +72,10 @@ def measure_promoted(store: Path, spec: PromotedSpec, *, on_layer: Callable[[int
     path = promoted_path(store, spec.prompt.hash)
     if discard_unless_whole(path):
         return
-    _, model, tokens = _open(store, spec)
+    artifact, model, tokens = _open(store, spec)
     on_layer(0)
     with torch.inference_mode():
-        promoted = _read(model, tokens).promoted(on_layer=on_layer)
+        promoted = _read(model, tokens).promoted(n_tokens=n_tokens_of(artifact), on_layer=on_layer)
     with publish(path, meta={"spec": spec.to_json()}) as folder:
         for layer, arrays in promoted.items():
             write_arrays(folder, arrays, file=f"layer-{layer}")

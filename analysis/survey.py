@@ -17,7 +17,7 @@ from analysis.capture import AttentionReading, NeuronReading, ResidualReading, r
 from analysis.datasets.rows import Rows
 from analysis.datasets.table import DATASETS, read_rows
 from analysis.merge import merge_partials
-from analysis.models import load_model, model_path
+from analysis.models import load_model, model_path, n_tokens_of
 from analysis.schema import CODE_VERSION, DatasetKind, SurveySpec
 from analysis.statistics.batch import Batch, NotFiniteError, frequent_tokens, uniform_attention
 from analysis.statistics.head_examples import HeadRows
@@ -48,16 +48,14 @@ def measure_shard(store: Path, spec: SurveySpec, shard: int, *, on_batch: Callab
     ends the shard.
     """
     path = partial_path(store, spec, shard)
-    if discard_unless_whole(path):
+    # the merge needs the calibration too: a damaged one is made anew with the first shard that is asked for again
+    if discard_unless_whole(path) and (not spec.in_depth or discard_unless_whole(calibration_path(store, spec))):
         return
-    if (spec.dtype, spec.code) != ("float32", CODE_VERSION):
-        raise SurveyError(
-            f"Measuring {spec.model} on {spec.dataset}: expected a survey in float32 by code {CODE_VERSION}, "
-            f"got one in {spec.dtype} by code {spec.code}; ask for a new one."
-        )
+    _require_own(spec)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model = load_model(store, spec.model, expected_hash=spec.model_hash, device=device)
-    rows = read_rows(store, open_artifact(model_path(store, spec.model)), spec.dataset, expected_hash=spec.dataset_hash)
+    artifact = open_artifact(model_path(store, spec.model))
+    rows = read_rows(store, artifact, spec.dataset, expected_hash=spec.dataset_hash)
     on_batch(0)
     start = time.perf_counter()
     calibration = _calibration(store, model, rows, spec, shard) if spec.in_depth else None
@@ -67,7 +65,7 @@ def measure_shard(store: Path, spec: SurveySpec, shard: int, *, on_batch: Callab
     if spec.in_depth and not calibration:
         publish_calibration(store, spec, measured.calibration)
     seconds_of_lens = measured.layers.seconds_of_lens
-    files = measured.files()
+    files = measured.files(n_tokens=n_tokens_of(artifact))
     meta = {
         "device": _device_name(device),
         "rows": len(spec.shard(shard)),
@@ -78,6 +76,15 @@ def measure_shard(store: Path, spec: SurveySpec, shard: int, *, on_batch: Callab
         for file, arrays in files.items():
             write_arrays(folder, arrays, file=file)
     shown[shard] = [neurons.known for neurons in measured.neurons]
+
+
+def _require_own(spec: SurveySpec) -> None:
+    """Refuse a survey that this code would not measure as asked: its name says which code did."""
+    if (spec.dtype, spec.code) != ("float32", CODE_VERSION):
+        raise SurveyError(
+            f"Measuring {spec.model} on {spec.dataset}: expected a survey in float32 by code {CODE_VERSION}, "
+            f"got one in {spec.dtype} by code {spec.code}; ask for a new one."
+        )
 
 
 @functools.lru_cache(maxsize=1)
@@ -264,8 +271,11 @@ class Shard:
             f"layer {layer}; its weights may be damaged."
         )
 
-    def files(self) -> dict[str, dict[str, np.ndarray]]:
-        """By file: `sums` with what is small, `layer-<n>` with a layer's neurons and kept texts."""
+    def files(self, *, n_tokens: int | None = None) -> dict[str, dict[str, np.ndarray]]:
+        """By file: `sums` with what is small, `layer-<n>` with a layer's neurons and kept texts.
+
+        `n_tokens`: rows of the unembedding that are tokens; None: all.
+        """
         sums = {"documents": self.documents, "positions": self.positions, "sampled": self.sampled} | self.heads.arrays()
         if self.neurons:
             sums |= self.layers.arrays()
@@ -273,7 +283,7 @@ class Shard:
             sums |= self.head_rows.arrays()
         files = {"sums": sums}
         with torch.inference_mode():
-            promoted = self.kept.promoted()
+            promoted = self.kept.promoted(n_tokens=n_tokens)
         for layer, patterns in self.kept.patterns().items():
             kept = patterns | promoted[layer]
             neurons = {}
@@ -293,6 +303,7 @@ def merge_survey(store: Path, spec: SurveySpec, *, on_partial: Callable[[int], N
     path = survey_path(store, spec.hash)
     if discard_unless_whole(path):
         return
+    _require_own(spec)
     start = time.perf_counter()
     model = open_artifact(model_path(store, spec.model))
     rows = read_rows(store, model, spec.dataset, expected_hash=spec.dataset_hash)
@@ -303,6 +314,8 @@ def merge_survey(store: Path, spec: SurveySpec, *, on_partial: Callable[[int], N
         partials.append(partial)
         on_partial(spec.shard(shard).stop)
     calibration = open_artifact(calibration_path(store, spec)) if spec.in_depth else None
+    if calibration:
+        calibration.verify()
     meta: dict[str, object] = {}
     with publish(path, meta=meta) as folder:
         merged = merge_partials(folder, spec, rows, partials, calibration)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from tokenizers import Tokenizer
 
-from analysis.store import Artifact, is_complete, publish, vocabulary_path, write_arrays
+from analysis.store import Artifact, discard_unless_whole, publish, vocabulary_path, write_arrays
 
 
 def token_texts(model: Artifact, tokens: np.ndarray) -> list[str]:
@@ -27,9 +27,9 @@ def _tokenizer(path: Path) -> Tokenizer:
 
 
 def prepare_vocabulary(store: Path, model: Artifact) -> None:
-    """Publish the texts of a model's tokens, so that a page can read a few by slice, unless they are there."""
+    """Publish the texts of a model's tokens, so that a page can read a few by slice, unless they are there whole."""
     path = vocabulary_path(store, model.meta["hash"])
-    if not is_complete(path):
+    if not discard_unless_whole(path):
         with publish(path, meta={"model": model.meta["slug"]}) as folder:
             write_arrays(folder, _vocabulary_arrays(model, model.meta["sizes"]["d_vocab"]))
 

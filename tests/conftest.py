@@ -20,7 +20,7 @@ from tests.postgres import free_port
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store with the tiny models."""
     folder = tmp_path_factory.mktemp("data") / "store"
-    for slug in tiny.FAMILIES:
+    for slug in (*tiny.FAMILIES, *tiny.CAPPED):
         tiny.put_into(folder, slug)
     return folder
 

@@ -109,3 +109,20 @@ def hidden_states(
     for handle in handles:
         handle.remove()
     return found
+
+
+def module_outputs(
+    model: PreTrainedModel, tokens: list[int], modules: dict[str, torch.nn.Module]
+) -> dict[str, np.ndarray]:
+    """What some modules give in one plain forward pass: float64 [pos, …] by name."""
+    found: dict[str, np.ndarray] = {}
+
+    def keep(name: str):
+        return lambda module, inputs, output: found.update({name: output[0].double().numpy()})
+
+    handles = [module.register_forward_hook(keep(name)) for name, module in modules.items()]
+    with torch.no_grad():
+        model(torch.tensor([tokens]))
+    for handle in handles:
+        handle.remove()
+    return found

@@ -163,7 +163,22 @@ def build(slug: str, *, sharpness: float = 10.0) -> PreTrainedModel:
     return model
 
 
-def put_into(store: Path, slug: str) -> Artifact:
-    """The tiny model as an artifact of the store."""
+def unsettled(slug: str) -> PreTrainedModel:
+    """A tiny model whose biases and gains are not the zeros and ones that they begin with."""
+    return unsettle(build(slug, sharpness=3.0))
+
+
+def unsettle(model: PreTrainedModel) -> PreTrainedModel:
+    """The model, its biases and gains changed."""
+    generator = torch.Generator().manual_seed(7)
+    with torch.no_grad():
+        for weights in model.parameters():
+            if weights.ndim == 1:
+                weights.add_(torch.randn(weights.shape, generator=generator) * 0.2)
+    return model
+
+
+def put_into(store: Path, slug: str, model: PreTrainedModel | None = None) -> Artifact:
+    """A model as an artifact of the store; None: the unsettled one of this name."""
     about = {"title": f"{slug} (random)", "licence": "CC0-1.0", "source": "random weights, seed 0"}
-    return add_model(store, slug, build(slug), tiny_tokenizer(), about=about)
+    return add_model(store, slug, model or unsettled(slug), tiny_tokenizer(), about=about)

@@ -12,7 +12,7 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from analysis.schema import DatasetKind, content_hash
-from analysis.store import Artifact, StoreError, is_complete, open_artifact, publish, write_arrays
+from analysis.store import Artifact, StoreError, discard_unless_whole, open_artifact, publish, write_arrays
 
 from . import corpus, repeated
 from .rows import Rows
@@ -67,9 +67,9 @@ def dataset_path(store: Path, model: Artifact, name: str) -> Path:
 
 
 def prepare_dataset(store: Path, model: Artifact, name: str) -> Artifact:
-    """The dataset's artifact, made now if it is not there. Its `meta["hash"]` is the hash of its tokens."""
+    """The dataset's artifact, made now if it is not there whole. Its `meta["hash"]` is the hash of its tokens."""
     path = dataset_path(store, model, name)
-    if not is_complete(path):
+    if not discard_unless_whole(path):
         dataset = DATASETS[name]
         logger.info("tokenising %s", name)
         tokenizer = Tokenizer.from_file(str(model.path / "tokenizer.json"))
@@ -98,8 +98,9 @@ def prepare_dataset(store: Path, model: Artifact, name: str) -> Artifact:
 
 
 def read_rows(store: Path, model: Artifact, name: str, *, expected_hash: str) -> Rows:
-    """The rows of a prepared dataset; other tokens than a survey was asked for are a `StoreError`."""
+    """The rows of a prepared dataset; damaged ones, or other tokens than a survey was asked for, are a `StoreError`."""
     artifact = open_artifact(dataset_path(store, model, name))
+    artifact.check()
     arrays = {key: np.asarray(artifact.read(key)) for key in ("tokens", "starts", "documents", "offsets")}
     rows = Rows(titles=tuple(json.loads((artifact.path / "titles.json").read_text())), **arrays)
     if rows.hash != expected_hash:

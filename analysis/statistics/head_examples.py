@@ -85,7 +85,8 @@ def choose_examples(scores: np.ndarray, documents: np.ndarray) -> np.ndarray:
     """The rows that stand for each head: int32 [*parts, `N_EXAMPLES`], −1 where there are no more.
 
     `scores` is [row, *parts]. First the `N_TOP` highest, then, of each of the four lower of five equal-frequency
-    intervals from high to low, the first `N_IN_INTERVAL` in the dataset's random order. One a document in each.
+    intervals from high to low, the first `N_IN_INTERVAL` in the dataset's random order. All are of different documents:
+    a document that an interval has taken is passed over in the lower ones.
     """
     flat = scores.reshape(len(scores), -1)
     order = np.argsort(-flat, axis=0, kind="stable")
@@ -93,13 +94,15 @@ def choose_examples(scores: np.ndarray, documents: np.ndarray) -> np.ndarray:
     chosen = np.full((flat.shape[1], N_EXAMPLES), -1, dtype=np.int32)
     for part in range(flat.shape[1]):
         ranked = order[:, part]
+        taken = np.zeros(0, dtype=documents.dtype)
         for interval, (start, stop) in enumerate(itertools.pairwise(edges)):
             if interval == 0:
-                picked, slot = _one_a_document(ranked[start:stop], documents, N_TOP), 0
+                rows, slot, number = ranked[start:stop], 0, N_TOP
             else:
-                picked = _one_a_document(np.sort(ranked[start:stop]), documents, N_IN_INTERVAL)
-                slot = N_TOP + N_IN_INTERVAL * (interval - 1)
+                rows, slot, number = np.sort(ranked[start:stop]), N_TOP + N_IN_INTERVAL * (interval - 1), N_IN_INTERVAL
+            picked = _one_a_document(rows[~np.isin(documents[rows], taken)], documents, number)
             chosen[part, slot : slot + len(picked)] = picked
+            taken = np.concatenate([taken, documents[picked]])
     return chosen.reshape(*scores.shape[1:], N_EXAMPLES)
 
 

@@ -95,31 +95,35 @@ class KeptRows:
                 arrays[layer][f"value_norm.{row}"] = self._value_norms[row][layer]
         return arrays
 
-    def promoted(self, *, on_layer: Callable[[int], None] | None = None) -> dict[int, dict[str, np.ndarray]]:
+    def promoted(
+        self, *, n_tokens: int | None = None, on_layer: Callable[[int], None] | None = None
+    ) -> dict[int, dict[str, np.ndarray]]:
         """By layer, for every row kept: `promoted.<row>` int32 and `promoted_logit.<row>` float32 [head, dest,
         `N_PROMOTED`]; nothing where the outputs of heads do not add up to the residual stream.
 
-        `on_layer` is called with the number of layers that are finished.
+        `n_tokens`: rows of the unembedding that are tokens; None: all. `on_layer` is called with the number of layers
+        that are finished.
         """
+        unembedding = unembedding_of(self._model)[:n_tokens]
         arrays: dict[int, dict[str, np.ndarray]] = {}
         for layer in range(self._sizes.n_layers):
-            arrays[layer] = self._promoted(layer) if self._adds_up and self._outputs else {}
+            arrays[layer] = self._promoted(layer, unembedding) if self._adds_up and self._outputs else {}
             if on_layer:
                 on_layer(layer + 1)
         return arrays
 
-    def _promoted(self, layer: int) -> dict[str, np.ndarray]:
+    def _promoted(self, layer: int, unembedding: Float[Tensor, "token d_model"]) -> dict[str, np.ndarray]:
         """The direct effect of each head's output on the logits, through the final norm as it was on the row, against
-        the mean over the vocabulary: its `N_PROMOTED` highest."""
+        the mean over the tokens: its `N_PROMOTED` highest."""
         rows = list(self._outputs)
-        norm, unembedding = final_norm(self._model), unembedding_of(self._model)
+        norm = final_norm(self._model)
         lengths = [len(self._scales[row]) for row in rows]
         outputs = torch.cat([self._outputs[row][layer] / self._scales[row][:, None, None] for row in rows])
         o = attention_weights(self._model, layer).o
         found: list[tuple[Tensor, Tensor]] = []
         for head in range(self._sizes.n_heads):
-            # [d_head, vocab], once for all positions of all rows
-            circuit = norm.fold(o[head].T) @ unembedding.T
+            # [d_head, token], once for all positions of all rows
+            circuit = norm.carry(o[head].T) @ unembedding.T
             circuit -= circuit.mean(-1, keepdim=True)
             logits = outputs[:, head] @ circuit
             top = logits.topk(min(N_PROMOTED, logits.shape[-1]), dim=-1)

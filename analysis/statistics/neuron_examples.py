@@ -226,38 +226,35 @@ class IntervalExamples(_Examples):
 def merge_strongest(parts: list[dict[str, np.ndarray]], documents: np.ndarray) -> dict[str, np.ndarray]:
     """The strongest examples of all shards, best first, from each shard's `arrays()`. `documents`: of each row."""
     joined = {name: np.concatenate([part[name] for part in parts], axis=1) for name in parts[0]}
-    by_row = _take(joined, np.argsort(joined["row"], axis=1, kind="stable"))
-    by_score = _take(by_row, np.argsort(-by_row["score"], axis=1, kind="stable"))
-    return _one_a_document(by_score, documents, N_STRONGEST)
+    by_row = np.argsort(joined["row"], axis=1, kind="stable")
+    falling = np.argsort(-np.take_along_axis(joined["score"], by_row, axis=1), axis=1, kind="stable")
+    return _first_of_documents(joined, np.take_along_axis(by_row, falling, axis=1), documents, N_STRONGEST)
 
 
 def merge_intervals(parts: list[dict[str, np.ndarray]], documents: np.ndarray) -> dict[str, np.ndarray]:
     """The first examples of each interval over all shards, from low to high, from each shard's `arrays()`."""
-    merged = []
-    for interval in range(N_INTERVALS):
-        slots = slice(interval * N_IN_INTERVAL, (interval + 1) * N_IN_INTERVAL)
-        joined = {name: np.concatenate([part[name][:, slots] for part in parts], axis=1) for name in parts[0]}
-        rows = np.where(joined["row"] < 0, np.iinfo(np.int32).max, joined["row"])
-        by_row = _take(joined, np.argsort(rows, axis=1, kind="stable"))
-        merged.append(_one_a_document(by_row, documents, N_IN_INTERVAL))
-    return {name: np.concatenate([part[name] for part in merged], axis=1) for name in merged[0]}
+    n_neurons = len(parts[0]["row"])
+    joined = {}
+    for name in parts[0]:
+        cells = [part[name].reshape(-1, N_IN_INTERVAL, *part[name].shape[2:]) for part in parts]  # neuron × interval
+        joined[name] = np.concatenate(cells, axis=1)
+    rows = np.where(joined["row"] < 0, np.iinfo(np.int32).max, joined["row"])
+    merged = _first_of_documents(joined, np.argsort(rows, axis=1, kind="stable"), documents, N_IN_INTERVAL)
+    return {name: array.reshape(n_neurons, -1, *array.shape[2:]) for name, array in merged.items()}
 
 
-def _one_a_document(examples: dict[str, np.ndarray], documents: np.ndarray, number: int) -> dict[str, np.ndarray]:
-    """The first examples, each of another document; row −1 where there are fewer."""
-    rows = examples["row"]
+def _first_of_documents(
+    examples: dict[str, np.ndarray], order: np.ndarray, documents: np.ndarray, number: int
+) -> dict[str, np.ndarray]:
+    """The first examples in an order of slots, each of another document; row −1 where there are fewer."""
+    rows = np.take_along_axis(examples["row"], order, axis=1)
     found = np.where(rows >= 0, documents[rows], -1)
-    order = np.argsort(found, axis=1, kind="stable")
-    ordered = np.take_along_axis(found, order, axis=1)
+    by_document = np.argsort(found, axis=1, kind="stable")
+    ordered = np.take_along_axis(found, by_document, axis=1)
     again = np.zeros(rows.shape, dtype=bool)
-    np.put_along_axis(again, order[:, 1:], ordered[:, 1:] == ordered[:, :-1], axis=1)
+    np.put_along_axis(again, by_document[:, 1:], ordered[:, 1:] == ordered[:, :-1], axis=1)
     rows = np.where(again, -1, rows)
     first = np.argsort(rows < 0, axis=1, kind="stable")[:, :number]
-    return _take(examples | {"row": rows}, first)
-
-
-def _take(examples: dict[str, np.ndarray], order: np.ndarray) -> dict[str, np.ndarray]:
-    return {
-        name: np.take_along_axis(array, order if array.ndim == 2 else order[..., None], axis=1)
-        for name, array in examples.items()
-    }
+    # only here are windows moved, and only those that stay
+    chosen = np.arange(len(rows))[:, None], np.take_along_axis(order, first, axis=1)
+    return {name: array[chosen] for name, array in examples.items()} | {"row": np.take_along_axis(rows, first, axis=1)}

@@ -20,15 +20,16 @@ import mmap
 import os
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from safetensors.numpy import save
 
-from .bucket import Bucket
+from .bucket import Bucket, Object
 from .errors import StoreError, StoreUnreachableError, readable_errors, readable_write_errors
-from .files import file_sha256, folder_aside, fsync
+from .files import file_sha256, folder_aside, fsync, remove_folder
 from .remotes import remote_of
 from .slices import Header, HeaderError, Place, array_in, read_header, read_slice
 
@@ -60,6 +61,22 @@ def weights_path(store: Path, spec_hash: str) -> Path:
     return store / "weights" / spec_hash
 
 
+def address_of(path: Path) -> str:
+    """Where a person finds what belongs at `path`: that folder, or the address in the object store."""
+    remote = remote_of(path)
+    return f"{remote[0].url}/{remote[1]}".rstrip("/") if remote else str(path)
+
+
+def paths_in(folder: Path) -> list[Path]:
+    """Where the artifacts of a folder of the store are, by name, whole or damaged, fetched or not."""
+    remote = remote_of(folder)
+    if remote is None:
+        return sorted(folder.glob("[!.]*"))
+    bucket, key = remote
+    manifests = (Path(found.key) for found in bucket.objects(key) if found.key.endswith(f"/{MANIFEST}"))
+    return sorted(folder / manifest.relative_to(key).parent for manifest in manifests)
+
+
 @dataclasses.dataclass(frozen=True)
 class Artifact:
     """A complete artifact on this machine's disk, opened for reading."""
@@ -75,10 +92,10 @@ class Artifact:
 
     def verify(self, *names: str) -> None:
         """Compare the files of these names, or all, with their checksums; raise `StoreError` at one that differs."""
-        for name in names or self.files:
-            with readable_errors(f"Verifying {self.name}"):
-                expected, found = self.files[name]["sha256"], self._sha256(name)
-            _require_equal(self.name, name, expected=expected, found=found)
+        asked = names or tuple(self.files)
+        with readable_errors(f"Verifying {self.name}"), ThreadPoolExecutor(os.cpu_count()) as pool:
+            for name, found in zip(asked, pool.map(self._sha256, asked), strict=True):
+                _require_equal(self.name, name, expected=self.files[name]["sha256"], found=found)
 
     def check(self, *names: str) -> None:
         """Make sure, cheaply enough for every read, that the files of these names, or all, are undamaged.
@@ -281,26 +298,72 @@ def is_complete_here(path: Path) -> bool:
 def discard_unless_whole(path: Path) -> bool:
     """Whether a complete, undamaged artifact is at `path`; a damaged one is removed, so that it can be made anew.
 
-    A store that does not answer is a `StoreUnreachableError`, and removes nothing.
+    What another worker publishes there meanwhile stays: only what was judged is removed, and where no manifest was,
+    nothing is. A store that does not answer is a `StoreUnreachableError`, and removes nothing.
     """
+    judged = _published(path)
+    if judged is None:
+        return False
+    try:
+        _open_undamaged(path)
+    except StoreUnreachableError:
+        raise
+    except StoreError:
+        with readable_write_errors(path.name, where=path.parent):
+            if remote := remote_of(path):
+                _remove_objects(*remote, only_with=judged)
+            else:
+                remove_folder(path, only_if=lambda folder: _folder_state(folder) == judged)
+        return False
+    return True
+
+
+def _open_undamaged(path: Path) -> None:
+    """Compare an artifact with its checksums; a copy of an object store's that the disk damaged is fetched anew, and
+    compared meanwhile."""
     try:
         open_artifact(path).verify()
     except StoreUnreachableError:
         raise
     except StoreError:
-        remove(path)
-        return False
-    return True
+        if remote_of(path) is None:
+            raise
+        shutil.rmtree(path, ignore_errors=True)
+        open_artifact(path)
+
+
+def _published(path: Path) -> Object | tuple[int, int] | None:
+    """Which publication is at `path`, to be told from a later one of the same bytes; None where there is none."""
+    remote = remote_of(path)
+    if remote is None:
+        return _folder_state(path) if is_complete_here(path) else None
+    bucket, key = remote
+    return next((found for found in bucket.objects(key) if found.key == f"{key}/{MANIFEST}"), None)
+
+
+def _folder_state(folder: Path) -> tuple[int, int] | None:
+    """Inode and time of a folder, which renaming keeps; None where there is none."""
+    try:
+        status = folder.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_ino, status.st_mtime_ns
 
 
 def remove(path: Path) -> None:
     """Remove the artifact at `path`, or all below it, here and in the object store; what is not there is no error."""
     if remote := remote_of(path):
-        bucket, key = remote
-        keys = [found.key for found in bucket.objects(key)]
+        _remove_objects(*remote)
+    with readable_write_errors(path.name, where=path.parent):
+        remove_folder(path)
+
+
+def _remove_objects(bucket: Bucket, key: str, *, only_with: object = None) -> None:
+    """Remove all objects below a key; where `only_with` is an object, only if it is still one of them."""
+    found = bucket.objects(key)
+    if only_with is None or only_with in found:
         # without its manifest an artifact is gone, whatever of it is still there
-        bucket.delete(sorted(keys, key=lambda each: not each.endswith(f"/{MANIFEST}")))
-    shutil.rmtree(path, ignore_errors=True)
+        bucket.delete(sorted((each.key for each in found), key=lambda each: not each.endswith(f"/{MANIFEST}")))
 
 
 @contextlib.contextmanager
@@ -346,9 +409,14 @@ def _sync_and_rename(aside: Path, path: Path) -> None:
     for file in aside.iterdir():
         fsync(file)
     fsync(aside)
-    try:
-        aside.rename(path)
-    except OSError as error:
-        if error.errno not in (errno.EEXIST, errno.ENOTEMPTY) or not is_complete_here(path):
-            raise
+    while True:
+        try:
+            aside.rename(path)
+            break
+        except OSError as error:
+            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+                raise
+        if is_complete_here(path):
+            break  # another writer was faster
+        remove_folder(path, only_if=lambda folder: not is_complete_here(folder))  # what a killed removal left
     fsync(path.parent)

@@ -8,7 +8,7 @@ import hashlib
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 
@@ -25,6 +25,23 @@ def fsync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def remove_folder(path: Path, *, only_if: Callable[[Path], bool] = Path.exists) -> None:
+    """Remove a folder if `only_if` says so of it; what is not there is no error.
+
+    It is renamed first, so that nobody finds half of it. What another process put in its place just before the renaming
+    is asked about as well, and is put back.
+    """
+    if not only_if(path):
+        return
+    aside = path.with_name(f"..{uuid.uuid4().hex}")
+    with contextlib.suppress(FileNotFoundError):
+        path.rename(aside)
+        if not only_if(aside):
+            with contextlib.suppress(OSError):  # a third one was faster
+                aside.rename(path)
+    shutil.rmtree(aside, ignore_errors=True)
 
 
 @contextlib.contextmanager

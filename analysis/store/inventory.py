@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,7 +13,7 @@ from typing import Any
 
 from .artifacts import MANIFEST
 from .bucket import Bucket, Object
-from .files import is_left_behind
+from .files import is_left_behind, remove_folder
 from .remotes import remote_of
 
 
@@ -71,7 +70,7 @@ def discard(store: Path, entry: Entry) -> None:
     if (remote := remote_of(store)) and entry.keys:
         # without its manifest an artifact is gone, whatever of it is still there
         remote[0].delete(sorted(entry.keys, key=lambda key: not key.endswith(f"/{MANIFEST}")))
-    shutil.rmtree(entry.path, ignore_errors=True)
+    remove_folder(entry.path)
 
 
 def _joined(one: Entry, other: Entry) -> Entry:

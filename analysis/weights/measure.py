@@ -79,6 +79,7 @@ def measure_weights(store: Path, spec: WeightsSpec, *, on_layer: Callable[[int],
             f"Reading the weights of {spec.model}: expected a survey of weights {spec.model_hash[:12]}…, got one of "
             f"{survey.meta['spec']['model_hash'][:12]}…."
         )
+    survey.verify()
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model = load_model(store, spec.model, expected_hash=spec.model_hash, device=device)
     tokenizer = Tokenizer.from_file(str(model_path(store, spec.model) / "tokenizer.json"))

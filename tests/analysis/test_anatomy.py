@@ -69,17 +69,6 @@ class Run:
         return self.model.config.num_hidden_layers
 
 
-def unsettled(slug: str) -> PreTrainedModel:
-    """A tiny model whose biases and gains are not the zeros and ones that they begin with."""
-    model = tiny.build(slug, sharpness=3.0)
-    generator = torch.Generator().manual_seed(7)
-    with torch.no_grad():
-        for weights in model.parameters():
-            if weights.ndim == 1:
-                weights.add_(torch.randn(weights.shape, generator=generator) * 0.2)
-    return model
-
-
 def ran(model: PreTrainedModel, **arguments: Tensor) -> Run:
     tokens = torch.randint(1, tiny.VOCABULARY, (2, LENGTH), generator=torch.Generator().manual_seed(1))
     run = Run(model, tokens, torch.empty(0), {}, {}, [])
@@ -109,7 +98,7 @@ def ran(model: PreTrainedModel, **arguments: Tensor) -> Run:
 
 @pytest.fixture(scope="module", params=SLUGS)
 def run(request: pytest.FixtureRequest) -> Run:
-    return ran(unsettled(request.param))
+    return ran(tiny.unsettled(request.param))
 
 
 def assert_equal(found: Tensor, expected: Tensor, *, relative: float = 1e-5) -> None:
@@ -139,7 +128,7 @@ def with_bias(values: Tensor, bias: Tensor | None) -> Tensor:
 
 
 def test_every_family_has_a_tiny_model() -> None:
-    assert {unsettled(slug).config.model_type for slug in SLUGS} == set(FAMILIES)
+    assert {tiny.build(slug).config.model_type for slug in SLUGS} == set(FAMILIES)
 
 
 def test_embedding_and_what_the_layers_add_make_the_residual_stream(run: Run) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +15,8 @@ from analysis.datasets import corpus, repeated
 from analysis.datasets.rows import Rows
 from analysis.datasets.table import dataset_path, prepare_dataset, read_rows
 from analysis.models import model_path
-from analysis.store import StoreError, file_sha256, open_artifact
+from analysis.store import StoreError, file_sha256, open_artifact, vocabulary_path
+from analysis.vocabulary import prepare_vocabulary
 from tests import tiny
 
 
@@ -90,6 +94,58 @@ def test_prepared_rows_come_back_and_other_tokens_are_refused(store: Path) -> No
     assert rows.title(1).startswith("Two names")
     with pytest.raises(StoreError, match=r"Reading dataset bundled-texts: expected tokens with hash xxx…, got "):
         read_rows(store, model, "bundled-texts", expected_hash="xxx")
+
+
+@pytest.mark.parametrize("array", ["tokens", "starts", "documents", "offsets"])
+def test_a_changed_byte_of_any_array_of_a_dataset_is_found_before_it_is_read(
+    store: Path, tmp_path: Path, array: str
+) -> None:
+    shutil.copytree(model_path(store, "tiny-gpt2"), model_path(tmp_path, "tiny-gpt2"))
+    model = open_artifact(model_path(tmp_path, "tiny-gpt2"))
+    prepared = prepare_dataset(tmp_path, model, "bundled-texts")
+    flip_a_byte(prepared.path / "arrays.safetensors", array)
+    with pytest.raises(StoreError, match=r"^Verifying bundled-texts-[0-9a-f]{16}: expected arrays\.safetensors with"):
+        read_rows(tmp_path, model, "bundled-texts", expected_hash=prepared.meta["hash"])
+
+
+def flip_a_byte(file: Path, array: str) -> None:
+    """Change the first byte of an array of a safetensors file."""
+    data = bytearray(file.read_bytes())
+    start = 8 + int.from_bytes(data[:8], "little")
+    data[start + json.loads(data[8:start])[array]["data_offsets"][0]] ^= 2
+    file.write_bytes(data)
+
+
+def cut(path: Path) -> None:
+    (path / "arrays.safetensors").write_bytes((path / "arrays.safetensors").read_bytes()[:-1])
+
+
+def lose_the_manifest(path: Path) -> None:
+    (path / "manifest.json").unlink()
+
+
+def flip(path: Path) -> None:
+    flip_a_byte(path / "arrays.safetensors", "documents" if path.parent.name == "datasets" else "text")
+
+
+@pytest.mark.parametrize("damage", [cut, lose_the_manifest, flip], ids=lambda damage: damage.__name__)
+def test_a_damaged_or_half_removed_dataset_or_vocabulary_is_made_anew(
+    store: Path, tmp_path: Path, damage: Callable[[Path], None]
+) -> None:
+    shutil.copytree(model_path(store, "tiny-gpt2"), model_path(tmp_path, "tiny-gpt2"))
+    model = open_artifact(model_path(tmp_path, "tiny-gpt2"))
+    vocabulary = vocabulary_path(tmp_path, model.meta["hash"])
+    dataset = prepare_dataset(tmp_path, model, "bundled-texts").path
+    prepare_vocabulary(tmp_path, model)
+    whole = {path: open_artifact(path).files for path in (dataset, vocabulary)}
+    for path in whole:
+        damage(path)
+    prepare_dataset(tmp_path, model, "bundled-texts")
+    prepare_vocabulary(tmp_path, model)
+    for path, files in whole.items():
+        healed = open_artifact(path)
+        healed.verify()
+        assert healed.files == files
 
 
 def test_models_with_one_tokenizer_share_prepared_rows(store: Path) -> None:

@@ -141,7 +141,7 @@ def some_rows(kind: DatasetKind) -> list[list[int]]:
 @pytest.mark.parametrize("slug", [*tiny.FAMILIES, *tiny.CAPPED])
 @pytest.mark.parametrize("kind", list(DatasetKind))
 def test_metrics_of_whole_models_equal_loops_over_eager_attentions(slug: str, kind: DatasetKind) -> None:
-    model, rows = tiny.build(slug), some_rows(kind)
+    model, rows = tiny.unsettle(tiny.build(slug)), some_rows(kind)
     sums = survey_of(model, kind, rows)
     eager = [eager_attentions(model, row) for row in rows]
     for metric in head_metrics(kind):
@@ -157,7 +157,7 @@ def test_metrics_of_whole_models_equal_loops_over_eager_attentions(slug: str, ki
 
 @pytest.mark.parametrize("slug", [*tiny.FAMILIES, *tiny.CAPPED])
 def test_where_attention_goes_equals_loops_and_adds_up_to_one(slug: str) -> None:
-    model, rows = tiny.build(slug), some_rows(DatasetKind.NATURAL)
+    model, rows = tiny.unsettle(tiny.build(slug)), some_rows(DatasetKind.NATURAL)
     sums = survey_of(model, DatasetKind.NATURAL, rows)
     mean = sums["head.mass"] / sums["head.count.self"][..., None]
     np.testing.assert_allclose(mean.sum(-1), 1, atol=1e-5)
@@ -167,9 +167,9 @@ def test_where_attention_goes_equals_loops_and_adds_up_to_one(slug: str) -> None
             np.testing.assert_allclose(mean[document, layer, head], slow_masses(eager[layer, head], row), atol=3e-6)
 
 
-@pytest.mark.parametrize("slug", ["tiny-gpt2", "tiny-llama", "tiny-neox"])
+@pytest.mark.parametrize("slug", [slug for slug in tiny.FAMILIES if slug != "tiny-olmo2"])
 def test_the_output_norm_is_that_of_each_heads_own_part_of_the_output(slug: str) -> None:
-    model, rows = tiny.build(slug), some_rows(DatasetKind.NATURAL)
+    model, rows = tiny.unsettle(tiny.build(slug)), some_rows(DatasetKind.NATURAL)
     sums = survey_of(model, DatasetKind.NATURAL, rows)
     found = sums["head.sum.output_norm"].sum(0) / sums["head.count.output_norm"].sum(0)
     blocks = model.transformer.h if slug == "tiny-gpt2" else getattr(model, "gpt_neox", None) or model.model
@@ -177,7 +177,7 @@ def test_the_output_norm_is_that_of_each_heads_own_part_of_the_output(slug: str)
     shares = []
     for layer, block in enumerate(blocks):
         attention = getattr(block, "attn", None) or getattr(block, "self_attn", None) or block.attention
-        out = getattr(attention, "c_proj", None) or getattr(attention, "o_proj", None) or attention.dense
+        out = next(getattr(attention, name) for name in ("c_proj", "o_proj", "dense") if hasattr(attention, name))
         weight = out.weight.detach().double().numpy()
         weight = weight if slug == "tiny-gpt2" else weight.T  # [heads × d_head, d_model]
         n_heads = found.shape[1]

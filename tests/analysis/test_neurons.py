@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import shutil
 from pathlib import Path
@@ -12,19 +13,62 @@ import torch
 from transformers import PreTrainedModel
 
 from analysis.datasets.table import prepare_dataset, read_rows
+from analysis.merge import _tokens_by_mean
 from analysis.models import load_model, model_path
 from analysis.schema import SurveySpec
-from analysis.statistics.neuron_examples import N_IN_INTERVAL, N_STRONGEST, WINDOW
+from analysis.statistics.neuron_examples import N_IN_INTERVAL, N_STRONGEST, WINDOW, merge_intervals, merge_strongest
 from analysis.statistics.neurons import central_moments
 from analysis.store import Artifact, open_artifact, survey_path
 from analysis.survey import calibration_path, measure_shard, merge_survey
-from tests.oracles import hidden_states
+from tests.oracles import hidden_states, module_outputs
 
-# Where the activations of a layer's neurons are read, and the input of their gates.
+
+@dataclasses.dataclass(frozen=True)
+class Modules:
+    """The modules that an oracle watches, by name: of the model, and of each of its blocks."""
+
+    blocks: str
+    norm: str
+    neurons: str  # what it is given are the activations of the neurons
+    gate: str | None  # what it gives is the input of their gates
+    attention: str  # what it gives is added to the residual stream
+    mlp: str
+    cap: float | None = None  # of the logits
+
+
+# Of each kind of block one: plain, gated, side by side (Phi: with biases), with a norm behind its parts (Gemma 2: with
+# caps and a sliding window as well).
 MODULES = {
-    "tiny-gpt2": ("transformer.h.{}.mlp.c_proj", None, "transformer.h.{}", "transformer.ln_f"),
-    "tiny-llama": ("model.layers.{}.mlp.down_proj", "model.layers.{}.mlp.gate_proj", "model.layers.{}", "model.norm"),
-    "tiny-neox": ("gpt_neox.layers.{}.mlp.dense_4h_to_h", None, "gpt_neox.layers.{}", "gpt_neox.final_layer_norm"),
+    "tiny-gpt2": Modules("transformer.h", "transformer.ln_f", "mlp.c_proj", None, "attn.c_proj", "mlp.c_proj"),
+    "tiny-llama": Modules(
+        "model.layers", "model.norm", "mlp.down_proj", "mlp.gate_proj", "self_attn.o_proj", "mlp.down_proj"
+    ),
+    "tiny-neox": Modules(
+        "gpt_neox.layers",
+        "gpt_neox.final_layer_norm",
+        "mlp.dense_4h_to_h",
+        None,
+        "attention.dense",
+        "mlp.dense_4h_to_h",
+    ),
+    "tiny-phi": Modules("model.layers", "model.final_layernorm", "mlp.fc2", None, "self_attn.dense", "mlp.fc2"),
+    "tiny-olmo2": Modules(
+        "model.layers",
+        "model.norm",
+        "mlp.down_proj",
+        "mlp.gate_proj",
+        "post_attention_layernorm",
+        "post_feedforward_layernorm",
+    ),
+    "tiny-gemma2": Modules(
+        "model.layers",
+        "model.norm",
+        "mlp.down_proj",
+        "mlp.gate_proj",
+        "post_attention_layernorm",
+        "post_feedforward_layernorm",
+        cap=3.0,
+    ),
 }
 ROWS = 70
 SIZES = {"rows": ROWS, "pattern_rows": 0, "in_depth": True, "lens_rows": 9, "shard_rows": 24, "batch_rows": 5}
@@ -55,24 +99,27 @@ class Slow:
         rows = read_rows(store, artifact, "sotu", expected_hash=spec.dataset_hash)
         self.rows = [rows[row].tolist() for row in range(ROWS)]
         self.documents = rows.documents[:ROWS].tolist()
-        neurons, gate, block, norm = MODULES[slug]
+        self.modules = MODULES[slug]
+        self.norm = self.model.get_submodule(self.modules.norm)
         self.n_layers = artifact.meta["sizes"]["n_layers"]
-        layers = range(self.n_layers)
-        modules = {f"a{layer}": self.model.get_submodule(neurons.format(layer)) for layer in layers}
-        modules |= {f"r{layer}": self.model.get_submodule(block.format(layer)) for layer in layers}
-        modules["final"] = self.model.get_submodule(norm)
+        modules = self._in_layers(a=self.modules.neurons, r="") | {"final": self.norm}
         self.states = [hidden_states(self.model, row, modules) for row in self.rows]
-        self.gates = gate and [
-            [self._gate(self.model.get_submodule(gate.format(layer)), row) for layer in layers] for row in self.rows
-        ]
+        watched = {"attention": self.modules.attention, "mlp": self.modules.mlp}
+        modules = self._in_layers(**watched | ({"gate": self.modules.gate} if self.modules.gate else {}))
+        self.outputs = [module_outputs(self.model, row, modules) for row in self.rows]
 
-    def _gate(self, module: torch.nn.Module, row: list[int]) -> np.ndarray:
-        found = []
-        handle = module.register_forward_hook(lambda m, i, output: found.append(output[0].double().numpy()))
-        with torch.no_grad():
-            self.model(torch.tensor([row]))
-        handle.remove()
-        return found[0]
+    def _in_layers(self, **paths: str) -> dict[str, torch.nn.Module]:
+        """Modules of every block, by the name given here and the number of the layer."""
+        blocks = [self.model.get_submodule(f"{self.modules.blocks}.{layer}") for layer in range(self.n_layers)]
+        return {
+            f"{name}{layer}": block.get_submodule(path)
+            for layer, block in enumerate(blocks)
+            for name, path in paths.items()
+        }
+
+    def after(self, layer: int) -> list[np.ndarray]:
+        """The residual stream that leaves a layer [pos, d_model], of every row."""
+        return [states[f"r{layer + 1}" if layer + 1 < self.n_layers else "final"] for states in self.states]
 
     def activations(self, layer: int) -> list[np.ndarray]:
         """[pos, neuron] of every row."""
@@ -80,17 +127,14 @@ class Slow:
 
 
 @pytest.fixture(scope="module", params=sorted(MODULES))
-def slow(request: pytest.FixtureRequest, store: Path, tmp_path_factory: pytest.TempPathFactory) -> Slow:
-    own = tmp_path_factory.mktemp("neurons") / "store"
-    (own / "models").mkdir(parents=True)
-    shutil.copytree(model_path(store, request.param), model_path(own, request.param))
-    return Slow(own, request.param)
+def slow(request: pytest.FixtureRequest, store: Path) -> Slow:
+    return Slow(store, request.param)
 
 
 def by_document(slow: Slow, sums: list[float], counts: list[int]) -> tuple[float, float]:
-    """A mean over documents and its standard error, by hand."""
+    """A mean over the documents of the first rows and its standard error, by hand, from each row's sum and number."""
     totals: dict[int, list[float]] = {}
-    for document, s, c in zip(slow.documents, sums, counts, strict=True):
+    for document, s, c in zip(slow.documents[: len(sums)], sums, counts, strict=True):
         total = totals.setdefault(document, [0.0, 0])
         total[0] += s
         total[1] += c
@@ -120,7 +164,7 @@ def test_moments_of_neurons_are_those_of_the_plain_activations(slow: Slow) -> No
             mean, error = by_document(slow, sums, counts)
             assert read("neuron.mean", (layer, neuron)) == pytest.approx(mean, abs=1e-6)
             assert read("neuron.mean.error", (layer, neuron)) == pytest.approx(error, rel=1e-4)
-            gates = [row[layer] for row in slow.gates] if slow.gates else rows
+            gates = [outputs[f"gate{layer}"] for outputs in slow.outputs] if slow.modules.gate else rows
             active = [(gate[positions, neuron] > 0).sum() for gate, positions in zip(gates, sampled, strict=True)]
             share, error = by_document(slow, active, [len(positions) for positions in sampled])
             assert read("neuron.share_active", (layer, neuron)) == pytest.approx(share, abs=1e-6)
@@ -223,50 +267,56 @@ def test_each_interval_has_its_first_rows_one_a_document(slow: Slow) -> None:
                 assert slots.tolist() == expected + [-1] * (N_IN_INTERVAL - len(expected))
 
 
+def assert_layer(slow: Slow, key: str, layer: int, sums: list[float], counts: list[int], *, atol: float = 1e-9) -> None:
+    """A metric of a layer and its standard error are those of a sum and a number of each row."""
+    mean, error = by_document(slow, sums, counts)
+    assert slow.artifact.read(f"layer.{key}", layer, file="summary") == pytest.approx(mean, rel=1e-4, abs=atol), key
+    found = slow.artifact.read(f"layer.{key}.error", layer, file="summary")
+    assert found == pytest.approx(error, rel=1e-3, abs=atol), key
+
+
 def test_layers_are_as_plain_residual_streams_say(slow: Slow) -> None:
-    read = functools.partial(slow.artifact.read, file="summary")
     for layer in range(slow.n_layers):
-        after = [states[f"r{layer + 1}" if layer + 1 < slow.n_layers else "final"] for states in slow.states]
-        lengths = [np.linalg.norm(row, axis=1) for row in after]
-        mean, error = by_document(slow, [row[1:].sum() for row in lengths], [len(row) - 1 for row in lengths])
-        assert read("layer.residual_norm", layer) == pytest.approx(mean, rel=1e-4)
-        assert read("layer.residual_norm.error", layer) == pytest.approx(error, rel=1e-3)
-        first = np.mean([row[0] for row in lengths])
-        assert read("layer.residual_norm_first", layer) == pytest.approx(first, rel=1e-4)
+        lengths = [np.linalg.norm(row, axis=1) for row in slow.after(layer)]
+        live = [len(row) - 1 for row in lengths]
+        assert_layer(slow, "residual_norm", layer, [row[1:].sum() for row in lengths], live)
+        assert_layer(slow, "residual_norm_first", layer, [row[0] for row in lengths], [1] * ROWS)
 
 
-def test_what_attention_and_mlp_write_adds_up_to_what_the_layer_changes(slow: Slow) -> None:
-    read = functools.partial(slow.artifact.read, file="summary")
-    attention, mlp = read("layer.attention_written"), read("layer.mlp_written")
+@pytest.mark.parametrize("part", ["attention", "mlp"])
+def test_what_attention_and_mlp_write_is_what_their_modules_give(slow: Slow, part: str) -> None:
     for layer in range(slow.n_layers):
-        changes = []
-        for states in slow.states:
-            after = states[f"r{layer + 1}" if layer + 1 < slow.n_layers else "final"]
-            change = np.linalg.norm(after - states[f"r{layer}"], axis=1) / np.linalg.norm(after, axis=1)
-            changes.extend(change[1:])
-        # the triangle holds for every position, and so for the means
-        assert np.mean(changes) <= attention[layer] + mlp[layer] + 1e-6
-        assert np.mean(changes) >= abs(attention[layer] - mlp[layer]) - 1e-6
+        shares = [
+            np.linalg.norm(outputs[f"{part}{layer}"][1:], axis=1) / np.linalg.norm(after[1:], axis=1)
+            for outputs, after in zip(slow.outputs, slow.after(layer), strict=True)
+        ]
+        assert_layer(slow, f"{part}_written", layer, [row.sum() for row in shares], [len(row) for row in shares])
+
+
+def test_attention_and_mlp_are_all_that_a_layer_adds(slow: Slow) -> None:
+    for layer in range(slow.n_layers):
+        for states, outputs, after in zip(slow.states, slow.outputs, slow.after(layer), strict=True):
+            written = outputs[f"attention{layer}"] + outputs[f"mlp{layer}"]
+            np.testing.assert_allclose(states[f"r{layer}"] + written, after, rtol=1e-4, atol=1e-4)
 
 
 def test_the_logit_lens_is_the_models_own_head_on_each_layers_output(slow: Slow) -> None:
-    read = functools.partial(slow.artifact.read, file="summary")
-    head = slow.model.get_output_embeddings()
-    norm = slow.model.get_submodule(MODULES[slow.artifact.meta["spec"]["model"]][3])
+    head, cap = slow.model.get_output_embeddings(), slow.modules.cap
+    n_rows = SIZES["lens_rows"]
     for layer in range(slow.n_layers):
         agree, divergence = [], []
-        for row, states in list(zip(slow.rows, slow.states, strict=True))[: SIZES["lens_rows"]]:
+        for row, after in zip(slow.rows[:n_rows], slow.after(layer)[:n_rows], strict=True):
             with torch.no_grad():
                 final = slow.model(torch.tensor([row])).logits[0].double().log_softmax(-1)
-                after = states[f"r{layer + 1}" if layer + 1 < slow.n_layers else "final"]
-                lens = head(norm(torch.from_numpy(after).float())).double().log_softmax(-1)
-            for position in (31, 63, 95, 127):
-                agree.append(bool(final[position].argmax() == lens[position].argmax()))
-                divergence.append(float((final[position].exp() * (final[position] - lens[position])).sum()))
-        assert read("layer.lens_agreement", layer) == pytest.approx(np.mean(agree), abs=1e-6)
-        assert read("layer.lens_divergence", layer) == pytest.approx(np.mean(divergence), abs=1e-5)
-    assert read("layer.lens_agreement", slow.n_layers - 1) == 1
-    assert slow.artifact.meta["queries"]["lens_agreement"] == 4 * SIZES["lens_rows"]
+                logits = head(slow.norm(torch.from_numpy(after).float())).double()
+                lens = (cap * torch.tanh(logits / cap) if cap else logits).log_softmax(-1)
+            at = [31, 63, 95, 127]
+            agree.append(sum(bool(final[i].argmax() == lens[i].argmax()) for i in at))
+            divergence.append(sum(float((final[i].exp() * (final[i] - lens[i])).sum()) for i in at))
+        assert_layer(slow, "lens_agreement", layer, agree, [4] * n_rows)
+        assert_layer(slow, "lens_divergence", layer, divergence, [4] * n_rows, atol=1e-5)
+    assert slow.artifact.read("layer.lens_agreement", slow.n_layers - 1, file="summary") == 1
+    assert slow.artifact.meta["queries"]["lens_agreement"] == 4 * n_rows
 
 
 def test_any_order_of_shards_and_any_worker_gives_equal_bytes(slow: Slow, tmp_path: Path) -> None:
@@ -304,3 +354,56 @@ def test_moments_of_a_neuron_that_never_varies_are_absent() -> None:
     assert deviation[0] == 0
     assert np.isnan(skewness[0])
     assert np.isnan(kurtosis[0])
+
+
+@pytest.mark.parametrize("n_tokens", [0, 3, 10, 25])
+@pytest.mark.parametrize("n_values", [2, 1000])
+def test_tokens_with_equal_means_are_in_their_own_order(n_tokens: int, n_values: int) -> None:
+    generator = np.random.default_rng(n_tokens)
+    sums = generator.integers(n_values, size=(n_tokens, 40)).astype(np.float64)
+    tokens = generator.permutation(100)[:n_tokens].astype(np.int32)
+    found, means = _tokens_by_mean(sums, tokens, np.full(n_tokens, 2))
+    for neuron, of_tokens in enumerate((sums / 2).T.tolist()):
+        order = sorted(range(n_tokens), key=lambda token: -of_tokens[token])
+        expected = [*order[:10], *order[::-1][:10]]
+        assert found[neuron].tolist() == [tokens[token] for token in expected]
+        assert means[neuron].tolist() == [of_tokens[token] for token in expected]
+
+
+def slots(generator: np.random.Generator, rows: range, n_slots: int) -> dict[str, np.ndarray]:
+    """A shard's examples of 30 neurons, in any order of slots, some empty, many with equal scores."""
+    row = np.stack([generator.permutation(rows)[:n_slots] for _ in range(30)]).astype(np.int32)
+    row[generator.random(row.shape) < 0.2] = -1
+    score = np.where(row < 0, -np.inf, generator.integers(4, size=row.shape)).astype(np.float32)
+    return {"score": score, "row": row, "window": np.repeat(row[..., None] % 100, 3, axis=2).astype(np.int8)}
+
+
+def test_merged_examples_are_those_of_going_through_all_of_them() -> None:
+    generator = np.random.default_rng(5)
+    documents = generator.integers(40, size=90)
+    strongest = [slots(generator, range(start, start + 30), 20) for start in (0, 30, 60)]
+    found = merge_strongest(strongest, documents)
+    intervals = [slots(generator, range(start, start + 30), 25) for start in (0, 30, 60)]
+    of_intervals = merge_intervals(intervals, documents)
+    for neuron in range(30):
+        examples = [
+            pair for part in strongest for pair in zip(-part["score"][neuron], part["row"][neuron], strict=True)
+        ]
+        expected = one_a_document([int(row) for _, row in sorted(examples) if row >= 0], documents, 20)
+        assert found["row"][neuron].tolist() == expected
+        for interval in range(5):
+            places = slice(5 * interval, 5 * interval + 5)
+            rows = sorted(row for part in intervals for row in part["row"][neuron, places].tolist() if row >= 0)
+            assert of_intervals["row"][neuron, places].tolist() == one_a_document(rows, documents, 5)
+    for merged in (found, of_intervals):
+        there = merged["row"] >= 0
+        np.testing.assert_array_equal(
+            merged["window"][there], np.repeat(merged["row"][there][:, None] % 100, 3, axis=1)
+        )
+    assert (found["score"][found["row"] >= 0] > -np.inf).all()
+
+
+def one_a_document(rows: list[int], documents: np.ndarray, number: int) -> list[int]:
+    """The first rows, each of another document, and −1 where there are no more."""
+    first = {int(documents[row]): row for row in reversed(rows)}
+    return [*(row for row in rows if first[int(documents[row])] == row), *[-1] * number][:number]

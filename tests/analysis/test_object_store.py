@@ -9,12 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from analysis.commands import ask, list_models, show, survey
 from analysis.datasets.table import prepare_dataset
 from analysis.models import model_path, open_model
-from analysis.schema import SurveySpec
+from analysis.schema import SchemaError, SurveySpec
 from analysis.store import (
+    Artifact,
     StoreError,
     StoreUnreachableError,
+    artifacts,
     discard_unless_whole,
     is_complete,
     open_artifact,
@@ -233,6 +236,39 @@ def test_a_copy_counts_only_while_the_store_has_the_same(tmp_path: Path, bucket:
     assert open_artifact(b / "x").read("n") == 1
 
 
+def test_a_copy_that_the_disk_damaged_does_not_cost_the_stores_artifact(tmp_path: Path, bucket: ObjectStore) -> None:
+    a, b = machine(tmp_path, "a", bucket), machine(tmp_path, "b", bucket)
+    write(a / "x", {"n": np.zeros(1)})
+    open_artifact(b / "x")
+    names, file = bucket.names(), b / "x" / "arrays.safetensors"
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-1] + b"?")
+    assert discard_unless_whole(b / "x")
+    assert file.read_bytes() == whole
+    assert bucket.names() == names
+
+
+def test_what_another_worker_publishes_over_a_damaged_artifact_stays(
+    tmp_path: Path, bucket: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, b = machine(tmp_path, "a", bucket), machine(tmp_path, "b", bucket)
+    write(a / "x")
+    change_last_byte(bucket)
+    judge = artifacts.open_artifact
+
+    def judge_late(path: Path) -> Artifact:
+        try:
+            return judge(path)
+        finally:
+            monkeypatch.undo()
+            remove(b / "x")
+            write(b / "x", n=2)
+
+    monkeypatch.setattr(artifacts, "open_artifact", judge_late)
+    discard_unless_whole(a / "x")
+    assert open_artifact(a / "x").meta == {"n": 2}
+
+
 def test_removing_takes_all_below_and_nothing_beside(tmp_path: Path, bucket: ObjectStore) -> None:
     store = machine(tmp_path, "a", bucket)
     for name in ("ab/1", "ab/2", "abc/1"):
@@ -252,7 +288,7 @@ def test_a_store_that_does_not_answer_is_one_sentence_and_removes_nothing(
     with pytest.raises(StoreUnreachableError) as caught:
         discard_unless_whole(store / "x")
     assert str(caught.value) == (
-        "Reading s3://loupe/elsewhere/x/manifest.json: the object store does not answer (Connection refused)."
+        "Listing s3://loupe/elsewhere/x: the object store does not answer (Connection refused)."
     )
     assert (store / "x").is_dir()
 
@@ -321,6 +357,30 @@ def test_a_survey_measured_by_two_machines_is_that_of_one(tmp_path: Path, bucket
             np.testing.assert_array_equal(found.read(name, 1, file=file), expected.read(name, 1, file=file))
     assert not any("/partials/" in key for key in bucket.names())
     assert not partial_path(second, spec, 0).parent.exists()
+
+
+def test_the_shell_sees_what_it_has_just_made(
+    tmp_path: Path, bucket: ObjectStore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = (machine(tmp_path, name, bucket) for name in ("first", "second"))
+    list_models(first)
+    assert capsys.readouterr().err.startswith(f"No models in {bucket.url} yet: ")
+    tiny.put_into(first, "tiny-gpt2")
+    spec = ask(first, "tiny-gpt2", "repeated-random", rows=2)
+    for _ in range(2):
+        survey(first, spec)
+        assert capsys.readouterr().out.endswith(f": {bucket.url}/surveys/{spec.hash}\n")
+    (arrays,) = (name for name in bucket.names() if name.endswith("-summary.safetensors"))
+    for store in (first, second):
+        list_models(store)
+        assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["slug", "tiny-gpt2"]
+        show(store, "tiny-gpt2", "L1H2")
+        assert f"(survey {spec.hash[:12]}, code " in capsys.readouterr().out
+    assert not (second / "models" / "tiny-gpt2").exists(), "a list needs no weights"
+    bucket.put(arrays, bucket.contents(arrays)[:-8] + b"\0" * 8)
+    with pytest.raises(SchemaError, match="found none"):
+        show(second, "tiny-gpt2", "L1H2")
+    assert f"Verifying {spec.hash[:8]}…: expected summary.safetensors with sha256 " in capsys.readouterr().err
 
 
 def test_a_large_file_goes_in_parts_and_comes_back_the_same(

@@ -16,8 +16,9 @@ from analysis.patterns import decompress_pattern, decompress_patterns
 from analysis.prompt import MAX_TOKENS, PromptError, measure_promoted, measure_prompt, tokens_of
 from analysis.schema import PromotedSpec, PromptSpec
 from analysis.store import Artifact, open_artifact, promoted_path, prompt_path
+from tests import tiny
 from tests.oracles import eager_attentions
-from tests.tiny import BOS, build
+from tests.tiny import BOS
 
 TEXT = "The cat sat on the mat, and the cat ate <bos> 🐈."
 
@@ -60,9 +61,13 @@ def watch(model: PreTrainedModel, slug: str, tokens: list[int]) -> Seen:
         matrices = [o.weight.T for o in out]
     else:
         body = model.model
-        blocks, norm = body.layers, body.norm
-        qkv, out = [b.self_attn.v_proj for b in blocks], [b.self_attn.o_proj for b in blocks]
-        w_out = [b.mlp.down_proj for b in blocks]
+        is_phi = slug == "tiny-phi"
+        blocks, norm = body.layers, body.final_layernorm if is_phi else body.norm
+        qkv, out = (
+            [b.self_attn.v_proj for b in blocks],
+            [b.self_attn.dense if is_phi else b.self_attn.o_proj for b in blocks],
+        )
+        w_out = [b.mlp.fc2 if is_phi else b.mlp.down_proj for b in blocks]
         matrices = [o.weight.T for o in out]
     qkv_out: list[torch.Tensor] = []
     o_in: list[torch.Tensor] = []
@@ -95,16 +100,17 @@ def watch(model: PreTrainedModel, slug: str, tokens: list[int]) -> Seen:
     return seen
 
 
-SLUGS = ["tiny-gpt2", "tiny-llama", "tiny-llama-biased", "tiny-neox", "tiny-qwen3"]
+# Where the outputs of heads are not summands of the residual stream.
+NORMED_AFTER = ("tiny-olmo2", "tiny-gemma2")
 
 
-@pytest.fixture(scope="module", params=SLUGS)
+@pytest.fixture(scope="module", params=[*tiny.FAMILIES, *tiny.CAPPED])
 def measured(request: pytest.FixtureRequest, store: Path) -> tuple[PreTrainedModel, Artifact, Artifact, Seen]:
     spec = spec_of(store, request.param)
     layers: list[int] = []
     measure_prompt(store, spec)
     measure_promoted(store, PromotedSpec(**spec.to_json()), on_layer=layers.append)
-    model = build(request.param)
+    model = tiny.unsettled(request.param)
     assert layers == list(range(model.config.num_hidden_layers + 1))
     tokens = tokens_of(model_path(store, request.param) / "tokenizer.json", TEXT, bos=0).tolist()
     prompt, promoted = open_artifact(prompt_path(store, spec.hash)), open_artifact(promoted_path(store, spec.hash))
@@ -144,14 +150,19 @@ def test_promoted_tokens_are_the_highest_direct_logits_through_the_final_norm_he
     measured: tuple[PreTrainedModel, Artifact, Artifact, Seen],
 ) -> None:
     model, _, promoted, seen = measured
-    norm: Any = dict(model.named_modules())[
-        {"gpt2": "transformer.ln_f", "gpt_neox": "gpt_neox.final_layer_norm"}.get(model.config.model_type, "model.norm")
-    ]
+    if promoted.meta["spec"]["model"] not in NORMED_AFTER:
+        assert_promoted(promoted, model, seen, n_tokens=tiny.VOCABULARY)
+
+
+def assert_promoted(promoted: Artifact, model: PreTrainedModel, seen: Seen, *, n_tokens: int) -> None:
+    """Compare every head's promoted tokens at every position with all direct logits, by their definition."""
+    paths = {"gpt2": "transformer.ln_f", "gpt_neox": "gpt_neox.final_layer_norm", "phi": "model.final_layernorm"}
+    norm: Any = model.get_submodule(paths.get(model.config.model_type, "model.norm"))
     centres = isinstance(norm, torch.nn.LayerNorm)
     eps = norm.eps if centres else norm.variance_epsilon
     gain = norm.weight.detach().double().numpy()
     unembedding: Any = model.get_output_embeddings()
-    w_u = unembedding.weight.detach().double().numpy()
+    w_u = unembedding.weight.detach().double().numpy()[:n_tokens]
     for layer, (z, w_o) in enumerate(zip(seen.z, seen.w_o, strict=True)):
         tokens, logits = (promoted.read(name, file=f"layer-{layer}") for name in ("promoted.0", "promoted_logit.0"))
         assert tokens.shape == (len(w_o), len(seen.tokens), 8)
@@ -183,8 +194,23 @@ def test_activations_are_kept_within_half_a_step_and_position_0_is_left_out(
         assert (wrong <= scale[:, None] * (0.5 / 127 + 1e-4)).all()
 
 
-def test_nothing_is_promoted_where_a_norm_stands_after_the_heads(store: Path) -> None:
-    spec = spec_of(store, "tiny-olmo2")
+def test_no_token_is_promoted_that_the_tokenizer_does_not_have(tmp_path: Path) -> None:
+    model = tiny.unsettle(tiny.tiny_llama(vocab_size=tiny.VOCABULARY + 24))
+    with torch.no_grad():
+        # rows that only fill the unembedding up would be the first everywhere, and move the mean
+        model.get_output_embeddings().weight[tiny.VOCABULARY :] *= 50
+    tiny.put_into(tmp_path, "tiny-padded", model)
+    spec = spec_of(tmp_path, "tiny-padded")
+    measure_promoted(tmp_path, PromotedSpec(**spec.to_json()), on_layer=lambda n: None)
+    tokens = tokens_of(model_path(tmp_path, "tiny-padded") / "tokenizer.json", TEXT, bos=0).tolist()
+    promoted = open_artifact(promoted_path(tmp_path, spec.hash))
+    assert promoted.read("promoted.0", file="layer-0").max() < tiny.VOCABULARY
+    assert_promoted(promoted, model, watch(model, "tiny-llama", tokens), n_tokens=tiny.VOCABULARY)
+
+
+@pytest.mark.parametrize("slug", NORMED_AFTER)
+def test_nothing_is_promoted_where_a_norm_stands_after_the_heads(store: Path, slug: str) -> None:
+    spec = spec_of(store, slug)
     measure_promoted(store, PromotedSpec(**spec.to_json()), on_layer=lambda n: None)
     assert open_artifact(promoted_path(store, spec.hash)).names(file="layer-0") == []
 

@@ -18,8 +18,8 @@ from django.conf import settings
 
 from analysis.__main__ import main
 from analysis.commands import show
-from analysis.schema import SchemaError
-from analysis.store import open_artifact
+from analysis.schema import SchemaError, SurveySpec, WeightsSpec
+from analysis.store import open_artifact, publish, survey_path, weights_path, write_arrays
 from tests import tiny
 from tests.analysis.test_sources import COMMIT, NAME, save
 from tests.hub import running_hub
@@ -211,3 +211,88 @@ def test_a_damaged_artifact_is_named_and_the_others_are_shown(data: Path, capsys
     with pytest.raises(SchemaError, match="found none"):
         show(store, "tiny-gpt2", "L0H0")
     assert "Opening damaged: expected a complete artifact, found none" in capsys.readouterr().err
+
+
+def test_figures_of_a_survey_with_changed_bytes_are_not_shown(typed: Typed, data: Path) -> None:
+    tiny.put_into(data / "store", "tiny-gpt2")
+    for rows in ("2", "3"):
+        typed("survey", "tiny-gpt2", "repeated-random", "--rows", rows)
+    whole, damaged = (
+        next(path for path in (data / "store" / "surveys").iterdir() if open_artifact(path).meta["spec"]["rows"] == n)
+        for n in (2, 3)
+    )
+    file = damaged / "summary.safetensors"
+    file.write_bytes(file.read_bytes()[:-8] + b"\0" * 8)
+    status, out, err = typed("show", "tiny-gpt2", "L1H2")
+    assert status == 1
+    assert f"Verifying {damaged.name[:8]}…: expected summary.safetensors with sha256 " in err
+    assert "expected whole surveys, got 1 damaged, named above and not shown" in err.splitlines()[-1]
+    assert f"(survey {whole.name[:12]}, " in out
+    assert damaged.name[:12] not in out
+    typed("survey", "tiny-gpt2", "repeated-random", "--rows", "3")
+    status, out, _ = typed("show", "tiny-gpt2", "L1H2")
+    assert status == 0
+    assert damaged.name[:12] in out
+
+
+def put_figures(store: Path, *, with_weights: bool) -> None:
+    """A survey of tiny-gpt2, and a reading of its weights, that have measured some heads only."""
+    hash_of = tiny.put_into(store, "tiny-gpt2").meta["hash"]
+    sizes = {"rows": 2, "pattern_rows": 0, "lens_rows": 0, "shard_rows": 2, "batch_rows": 2}
+    spec = SurveySpec("tiny-gpt2", hash_of, "sotu", "-", in_depth=False, **sizes)
+    values = np.arange(12.0).reshape(3, 4) / 16
+    values[0, 1] = np.nan
+    error = np.full((3, 4), 0.125)
+    error[2, 0] = np.nan
+    uniform = {"duplicate_token": 0.03, "induction": 0.05}
+    with publish(survey_path(store, spec.hash), meta={"spec": spec.to_json(), "uniform": uniform}) as folder:
+        arrays = {f"head.{key}": values for key in ("self", "duplicate_token", "induction")}
+        arrays |= {f"{name}.error": error for name in arrays}
+        write_arrays(folder, arrays, file="summary")
+    if with_weights:
+        reading = WeightsSpec("tiny-gpt2", hash_of, spec.hash)
+        with publish(weights_path(store, reading.hash), meta={"spec": reading.to_json()}) as folder:
+            write_arrays(folder, {"ov_copying": -values}, file="summary")
+
+
+def test_figures_stand_beside_uniform_attention_and_what_the_weights_say(typed: Typed, data: Path) -> None:
+    put_figures(data / "store", with_weights=True)
+    lines = typed("show", "tiny-gpt2", "L2H1")[1].splitlines()
+    assert re.fullmatch(r"L2H1 of tiny-gpt2 on sotu, 2 rows \(survey \w{12}, code .*\)", lines[0])
+    # one of the twelve is not measured
+    assert [" ".join(line.split()) for line in lines[1:4]] == [
+        "induction (text) 0.5625 ± 0.1250 rank 3 of 11 uniform attention: 0.0500",
+        "self 0.5625 ± 0.1250 rank 3 of 11",
+        "duplicate token 0.5625 ± 0.1250 rank 3 of 11 uniform attention: 0.0300",
+    ]
+    assert re.fullmatch(r"L2H1 of tiny-gpt2, by its weights \(reading \w{12}, code .*\)", lines[4])
+    assert [" ".join(line.split()) for line in lines[5:]] == ["copying (OV) -0.5625 rank 9 of 11"]
+
+
+def test_without_a_reading_of_weights_nothing_is_said_of_them(typed: Typed, data: Path) -> None:
+    put_figures(data / "store", with_weights=False)
+    status, out, err = typed("show", "tiny-gpt2", "L2H1")
+    assert (status, err) == (0, "")
+    assert "weights" not in out
+
+
+def test_what_is_no_number_is_not_measured_and_has_no_rank(typed: Typed, data: Path) -> None:
+    put_figures(data / "store", with_weights=True)
+    out = typed("show", "tiny-gpt2", "L0H1")[1]
+    assert "nan" not in out
+    assert "rank" not in out
+    assert out.count("not measured") == 4
+    without_error = typed("show", "tiny-gpt2", "L2H0")[1].splitlines()[2]
+    assert " ".join(without_error.split()) == "self 0.5000 rank 4 of 11"
+
+
+def test_a_kv_head_is_said_to_have_no_figures_of_its_own(typed: Typed, data: Path) -> None:
+    tiny.put_into(data / "store", "tiny-llama")
+    tiny.put_into(data / "store", "tiny-gpt2")
+    status, out, err = typed("show", "tiny-llama", "L1KV1")
+    assert (status, err) == (0, "")
+    assert out.startswith("L1KV1 of tiny-llama has no figures of its own: it is one W_K and one W_V, which heads ")
+    assert " L1H3, L1H4 and L1H5 read; " in out
+    assert out.count("\n") == 1
+    assert ", which head L2H3 reads; " in typed("show", "tiny-gpt2", "L2KV3")[1]
+    assert typed("show", "tiny-gpt2", "L2KV4")[0] == 1

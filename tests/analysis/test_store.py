@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import errno
+import shutil
 import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from analysis.store import StoreError, discard_unless_whole, open_artifact, publish, write_arrays
+from analysis.store import StoreError, discard_unless_whole, open_artifact, publish, remove, write_arrays
 
 ARRAYS = {"a": np.arange(24, dtype=np.float64).reshape(2, 3, 4), "b": np.arange(3, dtype=np.uint8)}
 
@@ -119,6 +122,57 @@ def test_a_damaged_artifact_is_removed_so_that_it_can_be_made_anew(tmp_path: Pat
     (tmp_path / "x" / "arrays.safetensors").write_bytes(b"?")
     assert not discard_unless_whole(tmp_path / "x")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_what_another_worker_publishes_while_one_judges_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damaged: bool
+) -> None:
+    path = tmp_path / "x"
+    if damaged:
+        write(path)
+        (path / "arrays.safetensors").write_bytes(b"?")
+    rename, look = Path.rename, Path.is_file
+
+    def publish_before(step: Callable[..., Any]) -> Callable[..., Any]:
+        def late(self: Path, *arguments: Path) -> Any:
+            answer = None if damaged else step(self, *arguments)
+            monkeypatch.undo()
+            shutil.rmtree(path, ignore_errors=True)
+            write(path)
+            return step(self, *arguments) if damaged else answer
+
+        return late
+
+    # between the first look and the removal, or just before what is damaged would be renamed
+    monkeypatch.setattr(Path, "rename" if damaged else "is_file", publish_before(rename if damaged else look))
+    discard_unless_whole(path)
+    open_artifact(path).verify()
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_that_a_killed_removal_left_does_not_block_the_next_writer(tmp_path: Path) -> None:
+    write(tmp_path / "x")
+    (tmp_path / "x" / "manifest.json").unlink()
+    assert not discard_unless_whole(tmp_path / "x")
+    write(tmp_path / "x")
+    open_artifact(tmp_path / "x").verify()
+    assert list(tmp_path.iterdir()) == [tmp_path / "x"]
+
+
+def test_a_removal_that_is_killed_leaves_nothing_under_the_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "x")
+
+    def die(*arguments: Any, **named: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", die)
+        with pytest.raises(KeyboardInterrupt):
+            remove(tmp_path / "x")
+    assert not (tmp_path / "x").exists()
 
 
 def test_of_many_writers_one_wins_and_all_are_content(tmp_path: Path) -> None:

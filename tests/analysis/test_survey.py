@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from safetensors.numpy import load_file, save_file
 
 from analysis.datasets.table import prepare_dataset
@@ -19,6 +20,7 @@ from analysis.sources import ModelError
 from analysis.store import Artifact, StoreError, file_sha256, open_artifact, survey_path
 from analysis.survey import (
     SurveyError,
+    calibration_path,
     measure_shard,
     merge_survey,
     partial_path,
@@ -92,6 +94,18 @@ def test_a_survey_says_where_it_comes_from(store: Path) -> None:
     assert not partial_path(store, spec, 0).parent.exists()
 
 
+def test_heads_promote_no_token_that_the_tokenizer_does_not_have(tmp_path: Path) -> None:
+    model = tiny.unsettle(tiny.tiny_llama(vocab_size=tiny.VOCABULARY + 24))
+    with torch.no_grad():
+        model.get_output_embeddings().weight[tiny.VOCABULARY :] *= 50
+    tiny.put_into(tmp_path, "tiny-padded", model)
+    spec = spec_of(tmp_path, "tiny-padded", "repeated-random", rows=2, shard_rows=2)
+    artifact = survey(tmp_path, spec, order=[0])
+    promoted = artifact.read("promoted.1", file="layer-2")
+    assert promoted.shape == (6, 101, 8)
+    assert promoted.max() < tiny.VOCABULARY
+
+
 def test_a_shard_that_is_done_is_not_measured_again(store: Path) -> None:
     spec = spec_of(store, "tiny-gpt2", "repeated-random", rows=4, shard_rows=4)
     batches: list[int] = []
@@ -120,6 +134,28 @@ def test_a_survey_that_this_code_cannot_measure_as_asked_is_refused(store: Path,
     spec = dataclasses.replace(spec_of(store, "tiny-gpt2", "bundled-texts", rows=3), **change)
     with pytest.raises(SurveyError, match=f"expected a survey in float32 by code .*{next(iter(change.values()))}"):
         measure_shard(store, spec, 0, on_batch=lambda rows_done: None)
+
+
+@pytest.mark.parametrize("change", [{"dtype": "bfloat16"}, {"code": "0.0.1"}])
+def test_shards_of_other_code_are_not_merged_under_its_name(store: Path, change: dict[str, str]) -> None:
+    spec = spec_of(store, "tiny-gpt2", "repeated-random", rows=7, shard_rows=7)
+    measure_shard(store, spec, 0, on_batch=lambda rows_done: None)
+    other = dataclasses.replace(spec, **change)
+    shutil.copytree(partial_path(store, spec, 0), partial_path(store, other, 0))
+    with pytest.raises(SurveyError, match=f"expected a survey in float32 by code .*{next(iter(change.values()))}"):
+        merge_survey(store, other, on_partial=lambda rows_done: None)
+    assert not survey_path(store, other.hash).exists()
+
+
+def test_a_damaged_calibration_is_named_and_made_anew_when_its_shards_are_asked_for_again(store: Path) -> None:
+    spec = spec_of(store, "tiny-gpt2", "bundled-texts", rows=3, shard_rows=3, in_depth=True)
+    measure_shard(store, spec, 0, on_batch=lambda rows_done: None)
+    file = calibration_path(store, spec) / "arrays.safetensors"
+    file.write_bytes(file.read_bytes()[:-1] + b"?")
+    with pytest.raises(StoreError, match=r"^Verifying calibration: expected arrays\.safetensors with sha256 "):
+        merge_survey(store, spec, on_partial=lambda rows_done: None)
+    assert not survey_path(store, spec.hash).exists()
+    survey(store, spec, order=[0]).verify()
 
 
 def test_a_damaged_partial_is_measured_again(store: Path) -> None:

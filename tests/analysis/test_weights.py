@@ -375,6 +375,15 @@ def test_a_reading_that_cannot_be_made_as_asked_is_refused(tmp_path: Path) -> No
             measure_weights(tmp_path, dataclasses.replace(spec, **changes), on_layer=lambda layers: None)
 
 
+def test_a_damaged_survey_is_named_and_nothing_made_of_it(tmp_path: Path) -> None:
+    spec = put_with_survey(tmp_path, "tiny-gpt2", unsettled("tiny-gpt2"))
+    file = survey_path(tmp_path, spec.survey) / "layer-1.safetensors"
+    file.write_bytes(file.read_bytes()[:-1] + b"?")
+    with pytest.raises(StoreError, match=rf"^Verifying {spec.survey[:8]}…: expected layer-1\.safetensors with sha256 "):
+        measure_weights(tmp_path, spec, on_layer=lambda layers: None)
+    assert not weights_path(tmp_path, spec.hash).exists()
+
+
 def test_weights_that_are_not_numbers_are_named(tmp_path: Path) -> None:
     model = unsettled("tiny-gpt2")
     model.transformer.h[1].mlp.c_fc.weight.data[3, 3] = float("inf")

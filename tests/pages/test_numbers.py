@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from analysis.metrics import HEAD_METRICS
-from wiki.pages.numbers import metric_value, short, with_error
+from wiki.pages.numbers import metric_value, percent, short, with_error
 
 METRICS = {metric.key: metric for metric in HEAD_METRICS}
 
@@ -34,3 +34,11 @@ def test_a_mean_stands_with_its_standard_error_and_unit() -> None:
     assert with_error(METRICS["entropy"], 2.414, 0.021) == "2.41 ± .02 nats"
     assert with_error(METRICS["self"], 0.889, 0.0001) == ".89 ± <.01"
     assert with_error(METRICS["ov_copying"], -0.5, None) == "-.50"
+
+
+@pytest.mark.parametrize(
+    ("share", "text"),
+    [(0.125, "12.5 %"), (1.0, "100.0 %"), (0.0006, "0.1 %"), (0.0004, "< 0.1 %"), (1e-9, "< 0.1 %"), (0.0, "0.0 %")],
+)
+def test_a_small_share_is_never_shown_as_nothing(share: float, text: str) -> None:
+    assert percent(share) == text

@@ -43,4 +43,6 @@ def with_error(metric: Metric, value: float, error: float | None) -> str:
 
 
 def percent(share: float) -> str:
-    return f"{100 * share:.1f} %"
+    """`12.5 %`, `0.0 %`; a share that is positive and too small for one decimal is `< 0.1 %`."""
+    text = f"{100 * share:.1f} %"
+    return "< 0.1 %" if share > 0 and text == "0.0 %" else text
