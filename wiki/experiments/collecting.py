@@ -77,6 +77,8 @@ def _reason(entry: Entry) -> str:
             return "" if Survey.objects.filter(spec__dataset_hash=tokens).exists() else "no survey reads these tokens"
         case EntryKind.WEIGHTS | EntryKind.PROMPT | EntryKind.PROMOTED | EntryKind.VOCABULARY:
             return _why_not_measured(entry)
+        case EntryKind.PARTIALS if reading := Measurement.objects.filter(pk=entry.name).first():
+            return "its reading is finished" if reading.finished_at else ""
         case EntryKind.SURVEY | EntryKind.PARTIALS:
             return _why_not_surveyed(entry)
 
