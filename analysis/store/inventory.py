@@ -23,7 +23,7 @@ class EntryKind(Enum):
     MODEL = "models"
     DATASET = "datasets"
     SURVEY = "surveys"
-    PARTIALS = "partials"  # of one survey, all its shards
+    PARTIALS = "partials"  # of one survey or reading of weights, all its parts
     WEIGHTS = "weights"
     PROMPT = "prompts"
     PROMOTED = "promoted"  # under the hash of its prompt

@@ -23,6 +23,7 @@ from analysis.store import (
     discard_unless_whole,
     open_artifact,
     publish,
+    remove,
     survey_path,
     weights_path,
     write_arrays,
@@ -38,13 +39,15 @@ from analysis.weights.composition import (
 )
 from analysis.weights.definitions import definitions
 from analysis.weights.heads import N_QUERIES, copying, ov_tokens, overlap, own_first_share, qk_tokens
-from analysis.weights.neurons import Nearest, excited, nearest, promoted
+from analysis.weights.neurons import excited, nearest, promoted
 from analysis.weights.residual import Heads, Tokens, heads_of, neurons_of, rotated
 
 # Where positions rotate queries and keys: how many positions the key is before the query. The first is the main one.
 OFFSETS = (1, 8)
 # Matrices of all heads by all heads are kept up to this size; the ten strongest of each head always are.
 _MATRICES_BYTES = 2_000_000
+
+Arrays = dict[str, np.ndarray]
 
 _PACE_SECONDS = 1.0  # each call may ask the site
 
@@ -54,7 +57,8 @@ class WeightsError(Exception):
 
 
 def measure_weights(store: Path, spec: WeightsSpec, *, on_layer: Callable[[int], None]) -> None:
-    """Read a model's weights and publish what they say; what is there whole is kept.
+    """Read a model's weights and publish what they say; what is there whole is kept, and of a reading that was stopped
+    its finished layers.
 
     `on_layer` is called with the number of layers finished so far: before the first, after each, and every second in
     between, since nearest neurons take a minute; what it raises ends the reading.
@@ -65,8 +69,9 @@ def measure_weights(store: Path, spec: WeightsSpec, *, on_layer: Callable[[int],
     where there is none; values are float32. What each array means is in `meta["definitions"]`, what is not there in
     `meta["absent"]`, each with one sentence.
     """
-    path = weights_path(store, spec.hash)
+    path, partials = weights_path(store, spec.hash), store / "partials" / spec.hash
     if discard_unless_whole(path):
+        remove(partials)
         return
     if spec.code != CODE_VERSION:
         raise WeightsError(
@@ -84,32 +89,29 @@ def measure_weights(store: Path, spec: WeightsSpec, *, on_layer: Callable[[int],
     model = load_model(store, spec.model, expected_hash=spec.model_hash, device=device)
     tokenizer = Tokenizer.from_file(str(model_path(store, spec.model) / "tokenizer.json"))
     n_tokens = min(sizes_of(model.config).d_vocab, 1 + max(tokenizer.get_vocab().values()))
-    started = time.monotonic()
     with torch.inference_mode():
-        files, meta = _read(model, n_tokens, survey, on_layer=_paced(on_layer))
-    meta |= {"spec": spec.to_json(), "seconds": round(time.monotonic() - started, 1), "torch": torch.__version__}
-    with publish(path, meta=meta) as folder:
+        files, meta = _read(model, n_tokens, survey, partials, on_layer=_paced(on_layer))
+    with publish(path, meta=meta | {"spec": spec.to_json(), "torch": torch.__version__}) as folder:
         for file, arrays in files.items():
-            write_arrays(folder, {name: _as_stored(array) for name, array in arrays.items()}, file=file)
+            write_arrays(folder, arrays, file=file)
+    remove(partials)
 
 
 def _read(
-    model: PreTrainedModel, n_tokens: int, survey: Artifact, *, on_layer: Callable[[int], None]
-) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
+    model: PreTrainedModel, n_tokens: int, survey: Artifact, partials: Path, *, on_layer: Callable[[int], None]
+) -> tuple[dict[str, Arrays], dict[str, Any]]:
     """The arrays of each file, and meta."""
     _require_finite(model)
     sizes, tokens = sizes_of(model.config), Tokens(model, n_tokens)
     frequencies, absent = _positions(model)
     offsets = (0,) if frequencies is None else OFFSETS
     on_layer(0)
-    by_input, by_output = _nearest_neurons(model, on_pair=lambda: on_layer(0))
+    nearest_neurons, seconds = _part(partials / "nearest", lambda: _nearest_neurons(model, on_pair=lambda: on_layer(0)))
 
-    files: dict[str, dict[str, Tensor]] = {}
-    summary: dict[str, list[Tensor]] = {"ov_copying": [], "ov_own_first_share": []}
-    matrices: dict[str, list[Tensor]] = {}
     shared = overlap(heads_of(model, 0), tokens)  # all norms of a model normalise alike
     writers: list[Tensor] = []
-    for layer in range(sizes.n_layers):
+
+    def read_layer(layer: int) -> dict[str, Tensor]:
         heads, neurons = heads_of(model, layer), neurons_of(model, layer)
         on_block = functools.partial(on_layer, layer)
         keys, queries = (
@@ -117,8 +119,10 @@ def _read(
             for name in ("head.key_tokens", "head.query_tokens")
         )
         of_heads = {"key_tokens": keys} | ov_tokens(heads, tokens, keys)
-        summary["ov_copying"].append(copying(heads, shared))
-        summary["ov_own_first_share"].append(own_first_share(of_heads["ov_own_rank"]))
+        of_all = {
+            "summary.ov_copying": copying(heads, shared),
+            "summary.ov_own_first_share": own_first_share(of_heads["ov_own_rank"]),
+        }
         if "qk_tokens" not in absent:
             queries = queries[:, :N_QUERIES]
             scaling = attention_scaling(model, layer)
@@ -130,34 +134,65 @@ def _read(
             of_heads[f"{kind}_composition"], of_heads[f"{kind}_composition_heads"] = strongest(ratios)
             missing = (0, sizes.n_layers * sizes.n_heads - ratios.shape[-1])
             padded = torch.nn.functional.pad(ratios, missing, value=torch.nan)
-            matrices.setdefault(f"composition.{kind}", []).append(padded.transpose(0, 1))
-        writers.append(writer(heads))
+            of_all[f"composition.{kind}"] = padded.transpose(0, 1)
         of_neurons = promoted(neurons, tokens, on_block=on_block) | excited(neurons, tokens, on_block=on_block)
-        for name, found in (("input", by_input), ("output", by_output)):
-            of_neurons[f"nearest_{name}_neurons"] = found.neurons[layer]
-            of_neurons[f"nearest_{name}_cosines"] = found.cosines[layer]
-        files[f"layer-{layer}"] = {f"head.{name}": array for name, array in of_heads.items()} | {
-            f"neuron.{name}": array for name, array in of_neurons.items()
-        }
+        return (
+            of_all
+            | {f"head.{name}": array for name, array in of_heads.items()}
+            | {f"neuron.{name}": array for name, array in of_neurons.items()}
+        )
+
+    layers: list[Arrays] = []
+    for layer in range(sizes.n_layers):
+        arrays, seconds_of_layer = _part(partials / f"layer-{layer}", functools.partial(read_layer, layer))
+        writers.append(writer(heads_of(model, layer)))
+        layers.append(arrays | {f"neuron.{name}": array[layer] for name, array in nearest_neurons.items()})
+        seconds += seconds_of_layer
         on_layer(layer + 1)
 
-    whole = {name: torch.cat(rows, 1) for name, rows in matrices.items()}
-    size = sum(matrix.numel() * 4 for matrix in whole.values())
+    of_components = ("head.", "neuron.")
+    files = {
+        f"layer-{layer}": {name: array for name, array in arrays.items() if name.startswith(of_components)}
+        for layer, arrays in enumerate(layers)
+    }
+    summary = [name for name in layers[0] if name.startswith("summary.")]
+    whole = {
+        name: np.concatenate([arrays[name] for arrays in layers], axis=1)
+        for name in layers[0]
+        if name.startswith("composition.")
+    }
+    size = sum(matrix.nbytes for matrix in whole.values())
     if size > _MATRICES_BYTES:
         absent["composition_matrices"] = (
             f"The compositions of all heads with all earlier heads take {size / 1e6:.0f} MB; the ten strongest of each "
             "head are kept."
         )
         whole = {}
-    files["summary"] = {name: torch.stack(layers) for name, layers in summary.items()} | whole
+    files["summary"] = whole | {
+        name.removeprefix("summary."): np.stack([arrays[name] for arrays in layers]) for name in summary
+    }
     meta = {
         "tokens": n_tokens,
         "offsets": [None] if frequencies is None else list(offsets),
         "baseline": baseline(sizes.d_model, sizes.d_head),
         "definitions": definitions({name for arrays in files.values() for name in arrays}),
         "absent": absent,
+        "seconds": round(seconds, 1),
     }
     return files, meta
+
+
+def _part(path: Path, measure: Callable[[], dict[str, Tensor]]) -> tuple[Arrays, float]:
+    """What a reading that was stopped left whole at `path`, or what `measure` finds, left there; and its seconds."""
+    if discard_unless_whole(path):
+        artifact = open_artifact(path)
+        return {name: artifact.read(name) for name in artifact.names()}, artifact.meta["seconds"]
+    started = time.monotonic()
+    arrays = {name: _as_stored(array) for name, array in measure().items()}
+    seconds = time.monotonic() - started
+    with publish(path, meta={"seconds": seconds}) as folder:
+        write_arrays(folder, arrays)
+    return arrays, seconds
 
 
 def _readers(
@@ -180,11 +215,16 @@ def _with_earlier(readers: list[Tensor], writers: list[Tensor]) -> Float[Tensor,
     return torch.stack([composition(reader, earlier) for reader in readers], 1)
 
 
-def _nearest_neurons(model: PreTrainedModel, *, on_pair: Callable[[], None]) -> tuple[Nearest, Nearest]:
-    """By the cosine of what neurons read (of gated ones: their gates), and of what they write."""
+def _nearest_neurons(model: PreTrainedModel, *, on_pair: Callable[[], None]) -> dict[str, Tensor]:
+    """By the cosine of what neurons read (of gated ones: their gates), and of what they write: [layer, neuron, 10]."""
     layers = range(sizes_of(model.config).n_layers)
     by_input = nearest(torch.stack([neurons_of(model, layer).first for layer in layers]), on_pair=on_pair)
-    return by_input, nearest(torch.stack([neurons_of(model, layer).writes for layer in layers]), on_pair=on_pair)
+    by_output = nearest(torch.stack([neurons_of(model, layer).writes for layer in layers]), on_pair=on_pair)
+    return {
+        f"nearest_{name}_{key}": array
+        for name, found in (("input", by_input), ("output", by_output))
+        for key, array in (("neurons", found.neurons), ("cosines", found.cosines))
+    }
 
 
 def _positions(model: PreTrainedModel) -> tuple[Float[Tensor, " half"] | None, dict[str, str]]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -328,8 +330,18 @@ def test_long_layers_are_reported_while_they_last(tmp_path: Path, monkeypatch: p
     assert reported == [0] * (1 + 2 * 6) + [0, 0, 1, 1, 1, 2, 2, 2, 3]
 
 
-def test_what_on_layer_raises_ends_the_reading_and_leaves_nothing(tmp_path: Path) -> None:
+def test_a_reading_that_was_stopped_goes_on_after_its_finished_layers_and_gives_equal_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     spec = put_with_survey(tmp_path, "tiny-gpt2", unsettled("tiny-gpt2"))
+    measure_weights(tmp_path, spec, on_layer=lambda layers: None)
+    path, partials = weights_path(tmp_path, spec.hash), tmp_path / "partials" / spec.hash
+    files = open_artifact(path).files
+    assert not partials.exists()
+    shutil.rmtree(path)
+    read: list[str] = []
+    for name in ("nearest", "promoted"):
+        monkeypatch.setattr(measure, name, counted(name, getattr(measure, name), read))
 
     def stop(layers: int) -> None:
         if layers == 2:
@@ -337,7 +349,24 @@ def test_what_on_layer_raises_ends_the_reading_and_leaves_nothing(tmp_path: Path
 
     with pytest.raises(KeyboardInterrupt):
         measure_weights(tmp_path, spec, on_layer=stop)
-    assert not weights_path(tmp_path, spec.hash).exists()
+    assert not path.exists()
+    assert read == ["nearest", "nearest", "promoted", "promoted"]
+
+    damaged = partials / "layer-1" / "arrays.safetensors"
+    damaged.write_bytes(damaged.read_bytes()[:-1] + b"?")
+    read.clear()
+    measure_weights(tmp_path, spec, on_layer=lambda layers: None)
+    assert read == ["promoted", "promoted"], "layer 1 again, and layer 2"
+    assert open_artifact(path).files == files
+    assert not partials.exists()
+
+
+def counted(name: str, function: Callable[..., Any], calls: list[str]) -> Callable[..., Any]:
+    def call(*arguments: Any, **named: Any) -> Any:
+        calls.append(name)
+        return function(*arguments, **named)
+
+    return call
 
 
 def test_tokens_that_no_text_has_are_never_named(tmp_path: Path) -> None:

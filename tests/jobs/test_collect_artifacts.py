@@ -254,6 +254,22 @@ def test_texts_go_after_thirty_days_with_their_rows_and_what_else_was_measured_s
     assert sweep() == {}
 
 
+def test_layers_of_an_unfinished_reading_of_weights_stay_until_it_is_finished(
+    swept_store: Path, model: LanguageModel, small_spec: SurveySpec
+) -> None:
+    survey = fill(swept_store, model, small_spec)
+    spec = WeightsSpec(model.slug, model.hash, survey.hash)
+    partial = swept_store / "partials" / spec.hash / "layer-0"
+    put(partial)
+    row = Measurement.objects.create(hash=spec.hash, kind=JobKind.WEIGHTS.value, model=model, spec=spec.to_json())
+    assert f"partials/{spec.hash}" not in sweep()
+    assert is_complete(partial)
+    row.finished_at = timezone.now()
+    row.save()
+    assert sweep() == {f"partials/{spec.hash}": "its reading is finished"}
+    assert not is_complete(partial)
+
+
 def test_texts_alone_also_tell_the_wrong_database(swept_store: Path, db: None) -> None:
     put(prompt_path(swept_store, UNKNOWN))
     with pytest.raises(CommandError, match="expected a database that names surveys, got one without any though"):

@@ -97,7 +97,9 @@ def _why_not_measured(entry: Entry) -> str:
 
 
 def _why_not_surveyed(entry: Entry) -> str:
-    """Why nothing needs a survey or its partials."""
+    """Why nothing needs a survey, or the partials of one or of a reading of weights."""
+    if entry.kind is EntryKind.PARTIALS and (reading := Measurement.objects.filter(pk=entry.name).first()):
+        return "its reading is finished" if reading.finished_at else ""
     survey = Survey.objects.filter(pk=entry.name).first()
     if survey is None:
         return "no survey of that hash is asked for here"
