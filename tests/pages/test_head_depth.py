@@ -151,7 +151,7 @@ def test_what_was_not_computed_says_so(client: Client, db: None) -> None:
     content = page(client, "/m/tiny/L1H2/")
     assert "Not computed: in models of the family llama what heads write does not add up" in content
     for name in ("mass", "examples", "tokens"):
-        assert "not measured yet: the survey of sotu is not finished" in card(content, name)
+        assert "not measured: no survey of sotu is pinned for this model." in card(content, name)
     assert "Nothing has been measured that heads could be compared by." in content
     data = data_of(client)
     assert data["patterns"][0]["promoted"] is None

@@ -143,12 +143,11 @@ class Examples:
 
 def depth_of(measurements: Measurements) -> tuple[SurveyResult | None, str]:
     """The survey that has examples and tokens, or why there is none."""
-    dataset = METRIC_DATASETS[DatasetKind.NATURAL]
-    result = measurements.results.get(dataset)
+    result = measurements.natural
     if result is None:
-        return None, f"not measured yet: the survey of {dataset} is not finished."
+        return None, measurements.why_not_natural
     if "rows.safetensors" not in result.artifact.files:
-        return None, f"not kept: the pinned survey of {dataset} is not one in depth."
+        return None, f"not kept: the pinned survey of {result.spec.dataset} is not one in depth."
     return result, ""
 
 

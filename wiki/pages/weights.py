@@ -21,7 +21,7 @@ class Weights:
 def weights_of(model: LanguageModel, survey: SurveyResult | None) -> Weights:
     """What the weights say of the tokens that matter in a survey; without one nothing was asked."""
     if survey is None:
-        return Weights(None, "not measured yet: weights are read when the survey of natural text is finished.")
+        return Weights(None, "not measured: weights are read for the tokens of a survey of natural text; none is here.")
     weights = (
         Measurement.objects.select_related("job")
         .filter(kind=JobKind.WEIGHTS.value, model=model, spec__survey=survey.spec.hash)
