@@ -17,6 +17,7 @@ from wiki.components.models import LanguageModel
 from wiki.experiments.results import StoreError, SurveyResult
 
 from .attention import Tab
+from .errors import NotFound
 from .levels import attention_levels
 from .measurements import METRIC_DATASETS, Measurements
 from .numbers import short
@@ -195,6 +196,16 @@ def _runs(positions: Sequence[int]) -> list[range]:
         else:
             runs.append(range(position, position + 1))
     return runs
+
+
+def require_interval(asked: str, component: Component, model: LanguageModel) -> str:
+    """The interval that the URL names, without one the first; 404 with a sentence where it names another."""
+    if asked and asked not in INTERVALS:
+        raise NotFound(
+            f"Looking for examples of {component}: expected one of {', '.join(INTERVALS)}, got “{asked[:80]}”.",
+            slug=model.slug,
+        )
+    return asked or FIRST
 
 
 def examples_of(

@@ -16,6 +16,7 @@ class Weights:
 
     result: Result | None
     absent: str = ""  # a sentence, where there is no result
+    hash: str = ""  # of the measurement, where there is a result
 
 
 def weights_of(model: LanguageModel, survey: SurveyResult | None) -> Weights:
@@ -34,6 +35,6 @@ def weights_of(model: LanguageModel, survey: SurveyResult | None) -> Weights:
         reason = job.error if job.state == Job.State.FAILED else f"{job.rows_done} of {model.n_layers} layers are read."
         return Weights(None, f"not measured yet: {reason}")
     try:
-        return Weights(open_weights(weights))
+        return Weights(open_weights(weights), hash=weights.hash)
     except StoreError as error:
         return Weights(None, f"what the weights say is lost or damaged. {error}")
