@@ -224,6 +224,13 @@ def test_data_and_files_of_a_neuron_have_its_values_on_the_text(client: Client, 
         assert "hash of a measured text" in response.content.decode()
 
 
+@pytest.mark.parametrize("query", ["q=x", "q=99", "q=3&k=5", "k=2"])
+def test_data_of_a_pair_that_cannot_be_is_refused(client: Client, model: LanguageModel, query: str) -> None:
+    response = client.get(f"/m/tiny/text/{build_prompt(model).hash}.json?{query}")
+    assert response.status_code == 404
+    assert "expected a query and a key at or before it (q=, k=), got " in response.json()["error"]
+
+
 def test_examples_of_a_neuron_keep_the_text(client: Client, model: LanguageModel) -> None:
     name = build_prompt(model).hash[:12]
     page = words_of(client, f"/m/tiny/L1N5/?text={name}")

@@ -286,6 +286,11 @@ def kept_text_json(request: HttpRequest, slug: str, dataset: str, row: int) -> H
 
 def _pair_json(request: HttpRequest, model: LanguageModel, text: Text, more: dict[str, Any]) -> JsonResponse:
     pair = read_pair(text, query=request.GET.get("q", ""), key=request.GET.get("k", ""))
+    if pair.missing:
+        raise NotFound(
+            f"Reading who attends: expected a query and a key at or before it (q=, k=), got {pair.missing}.",
+            slug=model.slug,
+        )
     try:
         return data_response(who_attends_json(model, text, pair) | more)
     except StoreError as error:
