@@ -8,8 +8,13 @@ import pytest
 from playwright.sync_api import Page, expect
 from pytest_django.live_server_helper import LiveServer
 
+from analysis.schema import PromotedSpec
+from analysis.store import promoted_path
 from tests.pages.building import build_measured_model
+from tests.pages.building_texts import build_prompt
 from wiki.components.models import LanguageModel
+from wiki.experiments import results
+from wiki.experiments.models import Job, Measurement
 
 from .test_head_page import open_head, view
 
@@ -57,6 +62,28 @@ def test_views_are_links_that_keep_what_was_locked_by_script(
     assert view(page) == weighted
     page.get_by_role("link", name="60–80 %").click()
     expect(page).to_have_url(re.compile(r"view=value.*examples=80.*q=5"))
+
+
+def test_promoted_tokens_of_ones_own_text_come_when_they_are_computed(
+    page: Page, live_server: LiveServer, model: LanguageModel
+) -> None:
+    prompt = build_prompt(model)
+    path = promoted_path(results._store(), prompt.hash)
+    path.rename(path.with_name("computed"))
+    follower = Measurement.objects.filter(pk=PromotedSpec.from_json(prompt.spec).hash)
+    finished_at = follower.get().finished_at
+    follower.update(finished_at=None)
+    job = Job.objects.filter(measurement__in=follower)
+    job.update(state=Job.State.RUNNING, rows_done=1)
+    open_head(page, live_server, f"?text={prompt.hash[:12]}&q=3")
+    waiting = page.locator("#promoted-progress")
+    expect(waiting).to_have_text(re.compile("Being computed: 1 of 3 layers."))
+    job.update(rows_done=2)
+    expect(waiting).to_have_text(re.compile("Being computed: 2 of 3 layers."))
+    path.with_name("computed").rename(path)
+    follower.update(finished_at=finished_at)
+    expect(page.locator("[data-part=promoted] li")).to_have_count(8)
+    expect(waiting).to_have_count(0)
 
 
 def test_promoted_tokens_follow_the_previewed_and_the_locked_query(

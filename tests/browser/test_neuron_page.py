@@ -8,6 +8,7 @@ from pytest_django.live_server_helper import LiveServer
 
 from tests.pages.building import build_measured_model
 from tests.pages.building_neurons import activations_of
+from tests.pages.building_texts import TOKENS, build_prompt, neuron_steps
 from wiki.components.models import LanguageModel
 
 
@@ -34,6 +35,29 @@ def test_pointer_and_focus_say_the_value_of_a_token(page: Page, live_server: Liv
     page.keyboard.press("ArrowRight")
     expect(first.locator(".t").nth(1)).to_be_focused()
     expect(said).to_contain_text(f"“{first.locator('.t').nth(1).text_content()}”")
+
+
+def test_values_on_ones_own_text_and_in_full_texts_are_said_by_keyboard(
+    page: Page, live_server: LiveServer, model: LanguageModel
+) -> None:
+    prompt = build_prompt(model)
+    page.goto(f"{live_server.url}/m/tiny/L1N5/?text={prompt.hash[:12]}")
+    own = page.locator("#own-text")
+    steps = neuron_steps(model, 1)[5].astype(float)
+    for key, position in (("Home", 0), ("ArrowRight", 1), ("End", len(TOKENS) - 1)):
+        own.locator(".t[tabindex='0']").focus()
+        page.keyboard.press(key)
+        expect(own.locator(".t").nth(position)).to_be_focused()
+        figure = "not kept" if position == 0 else f"{steps[position] * 0.02:.2f}".replace("0.", ".", 1)
+        expect(own.locator(".said")).to_contain_text(f"{figure} at position {position}")
+    first = page.locator(".examples li").first
+    first.get_by_role("link", name="full text").click()
+    full = first.locator(".full")
+    full.locator(".t[tabindex='0']").focus()
+    expect(full.locator(".said")).to_contain_text("at position")
+    page.keyboard.press("Home")
+    expect(full.locator(".said")).to_contain_text("not kept at position 0")
+    expect(first.locator(".said").first).to_be_empty()
 
 
 def test_the_tokens_of_a_text_are_one_tab_stop(page: Page, live_server: LiveServer, model: LanguageModel) -> None:

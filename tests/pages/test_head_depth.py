@@ -5,17 +5,21 @@ from __future__ import annotations
 import csv
 import json
 import re
+import shutil
 from html import unescape
 from urllib.parse import parse_qs, urlsplit
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from django.core.cache import cache
+from django.http import HttpResponse
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
 from analysis.store import weights_path
 from wiki.components.models import LanguageModel
+from wiki.experiments import results
 from wiki.experiments.models import Measurement
 from wiki.experiments.results import artifact_path
 
@@ -24,11 +28,27 @@ from .building_heads import BASELINE, LENGTH, add_outputs, extend, token_text
 from .test_every_page import N_QUERIES
 from .test_head_page import page, read, survey_of
 
+JSON = "/m/tiny/L1H2.json"
+NORM_FOLLOWS = (
+    "These lengths are before the norm that in this family follows the sum of all heads: what reaches the residual "
+    "stream is scaled by it."
+)
 FIGURES = ("metrics", "pattern", "mass", "histogram", "examples", "composition")
 
 
 def data_of(client: Client, path: str = "/m/tiny/L1H2.json") -> dict:  # type: ignore[type-arg]
     return dict(json.loads(client.get(path).content))
+
+
+def said(response: HttpResponse) -> str:
+    """The sentence of a refusal, of a page or of data."""
+    return response.json()["error"] if "json" in response["Content-Type"] else unescape(response.content.decode())
+
+
+def forget() -> None:
+    """Read artifacts and pages anew."""
+    results._opened.cache_clear()
+    cache.clear()
 
 
 def text_of(html: str) -> str:
@@ -149,9 +169,10 @@ def test_what_was_not_computed_says_so(client: Client, db: None) -> None:
     texts = [{"title": "T", "tokens": [f" w{i}" for i in range(9)]}]
     finish(survey, metrics={}, patterns=[random_pattern(model, 9, seed=0)], texts=texts)
     content = page(client, "/m/tiny/L1H2/")
-    assert "Not computed: in models of the family llama what heads write does not add up" in content
+    assert "Not computed: this survey kept no outputs of heads." in content
+    assert "does not add up" not in content
     for name in ("mass", "examples", "tokens"):
-        assert "not measured yet: the survey of sotu is not finished" in card(content, name)
+        assert "not measured: no survey of sotu is pinned for this model." in card(content, name)
     assert "Nothing has been measured that heads could be compared by." in content
     data = data_of(client)
     assert data["patterns"][0]["promoted"] is None
@@ -290,6 +311,119 @@ def test_the_numbers_of_figures_are_those_of_the_arrays(client: Client, model: L
     for row in rows("pattern", "?text=bundled-texts.0"):
         assert float(row["attention"]) == pytest.approx(pattern[int(row["query"]), int(row["key"])], abs=1e-6)
     assert {row["composition"] for row in rows("composition")} == {"Q-composition", "K-composition", "V-composition"}
+
+
+def test_a_kv_head_says_for_which_key_its_compositions_are(client: Client, model: LanguageModel) -> None:
+    content = text_of(page(client, "/m/tiny/L1KV1/"))
+    assert content.count("; keys as for a key 1 position before") == 2, "once for each of its heads"
+    value = content.split("V-composition:")[1].split("Weights without structure")[0]
+    assert "position" not in value, "a value is read alike at every distance"
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["text=zzz", "text=0123456789ab", "view=zzz", "text=bundled-texts.0&q=99", "text=bundled-texts.0&q=x"],
+)
+@pytest.mark.parametrize("path", ["/m/tiny/L1H2/figures/pattern.svg", "/m/tiny/L1H2/figures/pattern.csv", JSON])
+def test_what_a_figure_cannot_show_is_refused_and_never_replaced(
+    client: Client, model: LanguageModel, path: str, query: str
+) -> None:
+    response = client.get(f"{path}?{query}")
+    assert response.status_code == 404
+    assert "of L1H2: expected a text, a view and a position that are here, got " in said(response)
+
+
+@pytest.mark.parametrize("path", ["/m/tiny/L1H2/figures/examples.svg", "/m/tiny/L1H2/figures/examples.csv", JSON])
+def test_examples_that_there_are_not_are_refused(client: Client, model: LanguageModel, path: str) -> None:
+    response = client.get(f"{path}?examples=zzz")
+    assert response.status_code == 404
+    assert "expected one of top, 80, 60, 40, 20, got “zzz”" in said(response)
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "got"),
+    [
+        ("figures/map.csv", "metric=zzz", "“zzz”"),
+        ("figures/map.svg", "metric=zzz", "“zzz”"),
+        ("figures/finder.csv", "metric=zzz", "“zzz”"),
+        ("figures/finder.csv", "top=zzz", "“zzz” heads"),
+        ("figures/finder.csv", "end=zzz", "the “zzz”"),
+        ("figures/scatter.csv", "x=zzz", "“zzz”"),
+        ("figures/scatter.svg", "y=zzz", "“zzz”"),
+        ("scatter.json", "x=zzz", "“zzz”"),
+        ("L1/figures/neurons.csv", "x=zzz", "the metric “zzz”"),
+        ("L1/figures/patterns.csv", "text=zzz", "the text “zzz”"),
+    ],
+)
+def test_a_metric_that_there_is_not_is_refused(
+    client: Client, model: LanguageModel, path: str, query: str, got: str
+) -> None:
+    response = client.get(f"/m/tiny/{path}?{query}")
+    assert response.status_code == 404
+    assert f"got {got}." in said(response)
+
+
+@pytest.mark.parametrize(
+    ("path", "query"),
+    [
+        ("/m/tiny.json", "metric=zzz&top=zzz"),
+        ("/m/tiny.json", "top=zzz"),
+        ("/m/tiny.json", "x=zzz"),
+        ("/m/tiny/L1.json", "sort=zzz"),
+        ("/m/tiny/L1.json", "text=zzz"),
+        ("/m/tiny/L1N5.json", "text=zzz"),
+        ("/m/tiny/L1N5.json", "examples=zzz"),
+    ],
+)
+def test_data_of_what_there_is_not_is_refused(client: Client, model: LanguageModel, path: str, query: str) -> None:
+    response = client.get(f"{path}?{query}")
+    assert response.status_code == 404
+    assert "zzz" in said(response)
+    assert client.get(path).status_code == 200
+
+
+def test_lengths_in_a_family_where_a_norm_follows_say_so(client: Client, model: LanguageModel) -> None:
+    path = "/m/tiny/L1H2/?text=repeated-random.0&view="
+    for view in ("", "value", "row"):
+        assert NORM_FOLLOWS not in text_of(page(client, path + view))
+    extend(artifact_path(survey_of("sotu")), {}, {"absent": {"output_norm": "a norm follows"}})
+    forget()
+    for view in ("value", "row"):
+        assert NORM_FOLLOWS in text_of(page(client, path + view))
+        svg = client.get(f"/m/tiny/L1H2/figures/pattern.svg?text=repeated-random.0&view={view}").content.decode()
+        assert NORM_FOLLOWS in text_of(svg)
+        assert data_of(client, f"{JSON}?view={view}")["shown"]["note"] == NORM_FOLLOWS
+    assert NORM_FOLLOWS not in text_of(page(client, path))
+
+
+def test_what_heads_promote_in_such_a_family_is_not_computed(client: Client, model: LanguageModel) -> None:
+    survey = survey_of("repeated-random")
+    finish_again = random_pattern(model, 9, seed=2)
+    artifact = artifact_path(survey)
+    survey.finished_at = None
+    shutil.rmtree(artifact)
+    texts = [{"title": "repeated tokens", "tokens": [f" w{i}" for i in range(9)]}]
+    finish(survey, metrics={}, patterns=[finish_again], texts=texts)
+    path = "/m/tiny/L1H2/?text=repeated-random.0"
+    assert "Not computed: this survey kept no outputs of heads." in page(client, path)
+    extend(artifact_path(survey_of("sotu")), {}, {"absent": {"output_norm": "a norm follows"}})
+    forget()
+    content = page(client, path)
+    assert "in models of the family llama what heads write does not add up to the residual stream" in content
+    assert "kept no outputs" not in content
+
+
+def test_data_and_footers_say_which_reading_of_the_weights_they_show(client: Client, model: LanguageModel) -> None:
+    weights = Measurement.objects.get(kind="weights")
+    for name in ("L1", "L1H2", "L1N5", "L1KV1"):
+        assert data_of(client, f"/m/tiny/{name}.json")["provenance"]["weights"]["weights"] == weights.hash
+        footer = page(client, f"/m/tiny/{name}/").split('<footer class="provenance">')[1]
+        assert f'read as <span class="mono">{weights.hash[:8]}</span>' in footer
+    weights.delete()
+    cache.clear()
+    for name in ("L1", "L1H2", "L1N5", "L1KV1"):
+        assert data_of(client, f"/m/tiny/{name}.json")["provenance"]["weights"]["absent"].startswith("not measured")
+        assert "read as" not in page(client, f"/m/tiny/{name}/").split('<footer class="provenance">')[1]
 
 
 def test_a_kv_head_has_a_page_that_every_spelling_leads_to(client: Client, model: LanguageModel) -> None:

@@ -74,6 +74,20 @@ def test_damaged_artifact_is_said_and_the_rest_of_the_page_stands(client: Client
         assert client.get(path).status_code == 200
 
 
+def test_a_damaged_survey_is_never_said_to_be_unfinished(client: Client, model: LanguageModel) -> None:
+    (artifact_path(Survey.objects.get(dataset="sotu")) / "manifest.json").unlink()
+    sentence = "the survey of sotu is lost or damaged and is measured anew at the next start of Loupe."
+    data = data_of(client)
+    for part in ("mass", "examples", "histogram", "top_tokens"):
+        assert sentence in data[part]["absent"]  # type: ignore[index]
+    assert sentence in data_of(client, "/m/tiny.json")["layers_absent"]["lens_agreement"]  # type: ignore[index]
+    for path in ("/m/tiny/", "/m/tiny/L1H2/"):
+        content = client.get(path).content.decode()
+        assert sentence in content
+        assert "not finished" not in content
+        assert "when the survey" not in content
+
+
 def test_a_damaged_survey_of_patterns_is_said_where_they_would_be(client: Client, model: LanguageModel) -> None:
     (artifact_path(Survey.objects.get(dataset="bundled-texts")) / "manifest.json").unlink()
     content = client.get("/m/tiny/L1H2/").content.decode()

@@ -15,7 +15,7 @@ from django.test import Client
 from analysis.metrics import HEAD_METRICS, LAYER_METRICS
 from analysis.schema import DatasetKind
 from wiki.components.models import LanguageModel
-from wiki.experiments.models import Survey
+from wiki.experiments.models import Measurement, Survey
 from wiki.experiments.results import artifact_path, open_survey
 
 from .building import build_model, build_survey, finish, random_metrics
@@ -265,7 +265,8 @@ def test_data_has_sizes_surveys_and_all_values(client: Client, model: LanguageMo
     assert data["layers"]["residual_norm"]["errors"] == random_layers(model)["layer.residual_norm.error"].tolist()
     assert (data["absent"], data["layers_absent"]) == ({}, {})
     assert set(data["provenance"]["surveys"]) == {"repeated-random", "bundled-texts", "sotu"}
-    assert data["provenance"]["weights"] == {"finished": True}
+    weights = Measurement.objects.get(kind="weights")
+    assert data["provenance"]["weights"] == {"finished": True, "weights": weights.hash}
 
 
 def test_layer_page_and_data_have_all_heads_of_the_layer(client: Client, model: LanguageModel) -> None:

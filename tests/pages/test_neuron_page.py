@@ -5,6 +5,7 @@ import html
 import io
 import json
 import re
+from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from wiki.experiments.results import artifact_path
 from wiki.pages.neuron_values import figures_of
 
 from .building import build_model, build_survey, finish, random_metrics
-from .building_neurons import DOCUMENTS, TITLES, activations_of, token_text, tokens_of
+from .building_neurons import DOCUMENTS, LENGTH, TITLES, activations_of, token_text, tokens_of
 
 PATH = "/m/tiny/L1N5"
 
@@ -156,9 +157,15 @@ def test_token_texts_are_escaped(client: Client, model: LanguageModel) -> None:
 def test_full_text_is_a_page_and_a_fragment_with_the_window_shaded(client: Client, model: LanguageModel) -> None:
     example = data_of(client)["examples"]["top"][0]
     content = page(client, example["full_text"])
-    spans = re.findall(r'<span class="t ([^"]*)" title="([^"]*)">(.*?)</span>', content)
+    (spans,) = buttons(content)
     expected = [token_text(token).replace("\n", "↵") for token in tokens_of()[example["row"]]]
-    assert [html.unescape(text) for _, _, text in spans] == expected
+    assert [text for _, _, text in spans] == expected
+    assert {title for classes, title, _ in spans if "unknown" in classes} <= {
+        f"not kept at position {i}" for i in range(LENGTH)
+    }
+    assert content.count('tabindex="0"') == 1 + content.count('tabindex="0" role="region"')
+    assert 'class="said mono"' in content
+    assert "js/colored-tokens" in content
     known = [i for i, (classes, _, _) in enumerate(spans) if "unknown" not in classes]
     assert set(range(example["first"], example["first"] + 24)) <= set(known)
     assert "extreme" in spans[example["position"]][0]
@@ -175,8 +182,11 @@ def test_a_row_that_is_no_example_is_not_found(client: Client, model: LanguageMo
 
 
 def test_an_example_can_be_run_as_own_text(client: Client, model: LanguageModel) -> None:
-    content = page(client)
-    assert 'href="/m/tiny/text/?text=w' in content
+    examples, content = data_of(client)["examples"]["top"], page(client)
+    links = [html.unescape(link) for link in re.findall(r'href="(/m/tiny/text/\?text=[^"]*)"', content)]
+    words = ["".join(example["tokens"][1 if example["first"] == 0 else 0 :]) for example in examples]
+    assert [parse_qs(urlsplit(link).query)["text"] for link in links] == [[text] for text in words]
+    assert any(text != text.strip() for text in words), "white space is part of the text"
     assert "%3Cbos%3E" not in content
 
 
@@ -295,7 +305,7 @@ def test_every_figure_is_a_drawing_and_a_table(client: Client, model: LanguageMo
     assert extremes == pytest.approx([example["activation"] for example in data["examples"]["1"]])
     response = client.get(f"{PATH}/figures/examples.svg?examples=9")
     assert response.status_code == 404
-    assert "expected one of top, bottom, 5, 4, 3, 2, 1, got “9”" in response.content.decode()
+    assert "expected examples among top, bottom, 5, 4, 3, 2, 1, got “9”" in response.content.decode()
 
 
 def test_another_survey_is_read_and_goes_on_in_the_links(client: Client, model: LanguageModel) -> None:

@@ -438,11 +438,24 @@ def test_the_part_of_the_neuron_page_is_drawn_with_what_it_says(model: LanguageM
     assert own
     drawn = render_to_string("pages/_own_text_neuron.html", {"own": own})
     assert inline_parts(drawn.encode()) == []
-    tokens = re.findall(r'<span class="token a(\d+) (\w+)"\s+title="position (\d+): ([^"]+)">', drawn)
-    assert [(int(level), sign, int(at), html.unescape(figure)) for level, sign, at, figure in tokens] == [
-        (token.level, token.sign, token.position, token.figure) for token in own.tokens
-    ]
+    tokens = re.findall(r'<button type="button" class="t (\S+?)( extreme)?" title="([^"]+)" tabindex="(\S+)">', drawn)
+    steps = neuron_steps(model, 1)[5].astype(float)
+    largest = np.abs(steps).max()
+    for position, (step, (shade, frame, title, stop)) in enumerate(zip(steps, tokens, strict=True)):
+        level = round(20 * float(np.sqrt(abs(step) / largest)))
+        assert shade == ("unknown" if position == 0 else f"{'m' if step < 0 and level else 'a'}{level}")
+        figure = "not kept" if position == 0 else shown(step * 0.02)
+        assert title == f"{figure} at position {position}"
+        assert bool(frame) == (position in (1 + np.argmax(steps[1:]), 1 + np.argmin(steps[1:])))
+        assert stop == ("0" if frame and " extreme" not in "".join(each[1] for each in tokens[:position]) else "-1")
     assert own.url in drawn
+    assert '<span class="said mono" role="status"></span>' in drawn
+
+
+def shown(value: float) -> str:
+    """A number as pages write it."""
+    sign = "-" if value < 0 else ""
+    return "0" if value == 0 else f"{sign}{abs(value):.2f}".replace("0.", ".", 1)
 
 
 def test_a_neurons_activations_on_the_text_are_read_with_their_scale(model: LanguageModel) -> None:
@@ -450,11 +463,9 @@ def test_a_neurons_activations_on_the_text_are_read_with_their_scale(model: Lang
     found = neuron_on_text(model, prompt.hash[:8], Component(1, neuron=5))
     assert found
     steps = neuron_steps(model, 1)[5].astype(float)
-    values = [None, *(pytest.approx(step * 0.02, abs=1e-5) for step in steps[1:])]
-    assert [token.value for token in found.tokens] == values
-    assert [token.sign for token in found.tokens[1:]] == ["negative" if step < 0 else "positive" for step in steps[1:]]
-    largest = int(np.argmax(np.abs(steps)))
-    assert found.tokens[largest].level == 20
+    assert np.isnan(found.values[0])
+    assert found.values[1:].tolist() == pytest.approx((steps[1:] * 0.02).tolist(), abs=1e-5)
+    assert found.largest == pytest.approx(np.abs(steps).max() * 0.02, abs=1e-5)
     assert f"highest on “{TOKENS[int(np.argmax(steps[1:])) + 1].strip() or '↵'}”" in found.summary
     assert neuron_on_text(model, "nonsense", Component(1, neuron=5)) is None
 

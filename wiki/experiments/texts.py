@@ -81,6 +81,26 @@ def promoted_of(prompt: Measurement) -> Measurement | None:
     return Measurement.objects.select_related("job").filter(pk=PromotedSpec.from_json(prompt.spec).hash).first()
 
 
+def progress_of_promoted(prompt: Measurement) -> PromptProgress:
+    """How far the tokens that heads promote on a text are: they are computed after it, and take far longer."""
+    follower = promoted_of(prompt)
+    if follower is None:
+        return PromptProgress(finished=False, failed=True, sentence="it was not asked for.")
+    if follower.finished_at:
+        return PromptProgress(finished=True, failed=False, sentence="")
+    job = getattr(follower, "job", None)
+    if job is None or job.state == Job.State.FAILED:
+        return PromptProgress(finished=False, failed=True, sentence=job.error if job else "it has no job any more.")
+    if job.dispatched_at and (silence := silent_for_long(follower.asked_at)):
+        sentence = f"{silence} It goes on when one starts."
+    elif job.state == Job.State.RUNNING:
+        assert prompt.model
+        sentence = f"Being computed: {job.rows_done} of {prompt.model.n_layers} layers."
+    else:
+        sentence = "Waiting for its turn to be computed."
+    return PromptProgress(finished=False, failed=False, sentence=sentence)
+
+
 def living_prompts() -> QuerySet[Measurement]:
     """The texts that are still kept."""
     return Measurement.objects.filter(kind=JobKind.PROMPT.value, asked_at__gte=_oldest())

@@ -13,6 +13,7 @@ from django.utils.safestring import SafeString
 from analysis.schema import Component, DatasetKind
 from wiki.experiments.results import PatternRow, SurveyResult
 
+from .errors import NotFound
 from .levels import attention_levels
 from .measurements import METRIC_DATASETS, Measurements
 from .numbers import short
@@ -58,6 +59,13 @@ _LABELS = {
 }
 
 
+# Said of lengths in families where the sum of heads' outputs is normalised.
+NORM_FOLLOWS = (
+    "These lengths are before the norm that in this family follows the sum of all heads: what reaches the residual "
+    "stream is scaled by it."
+)
+
+
 @dataclasses.dataclass(frozen=True)
 class Text:
     """A row whose patterns a pinned survey kept."""
@@ -73,6 +81,11 @@ class Text:
     def kind(self) -> DatasetKind:
         is_repeated = self.result.spec.dataset == METRIC_DATASETS[DatasetKind.REPEATED]
         return DatasetKind.REPEATED if is_repeated else DatasetKind.NATURAL
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether a survey kept it: then it is there for everybody, and part of the scale of lengths."""
+        return True
 
     def to_json(self, component: Component) -> dict[str, Any]:
         return {
@@ -165,12 +178,20 @@ class AttentionView:
     query: int
     query_name: str
     tokens: SafeString
-    keys: list[Key]
+    weights: np.ndarray  # of the query, as the view shows them: float64 [src]
     ceiling: float  # the number that has the darkest shade
-    n_texts: int  # kept of this head
+    scale_text: str  # what the darkest shade is
+    caveat: str  # what lengths are in families of another kind
     summary: str
     bytes_url: str
     norms_url: str  # empty in the plain view, which needs none
+
+    @property
+    def keys(self) -> list[Key]:
+        """The strongest, with their figures."""
+        order = np.argsort(-self.weights, kind="stable")[:N_KEYS]
+        names = self.choice.text.row.tokens
+        return [Key(int(i), token_name(names[i]), short(float(self.weights[i]))) for i in order if self.weights[i] > 0]
 
     @property
     def locked(self) -> bool:
@@ -190,25 +211,55 @@ class AttentionView:
 
     @property
     def ceiling_text(self) -> str:
-        return "1" if self.ceiling == 1 else short(self.ceiling)
+        return ceiling_figure(self.ceiling)
 
     @property
     def quarter_text(self) -> str:
         """The number at the middle of the scale, whose shades follow the square root."""
         return short(self.ceiling / 4)
 
-    @property
-    def scale_text(self) -> str:
-        """What the darkest shade is."""
-        of_others = " outside the first token" if self.choice.sink_hidden else ""
-        if self.choice.view is View.VALUE:
-            return (
-                f"The darkest shade is {self.ceiling_text}, the largest length{of_others} on the {self.n_texts} "
-                "texts kept of this head: the scale is the same on all of them, and another head has its own."
-            )
-        if self.choice.sink_hidden:
-            return f"The darkest shade is {self.ceiling_text}, the most{of_others} in this text; numbers are unchanged."
-        return ""
+    def to_json(self) -> dict[str, Any]:
+        """What the viewer shows, numbers as they are."""
+        return {
+            "text": self.choice.text.key,
+            "title": self.choice.text.row.title,
+            "view": self.choice.view.value or "attention",
+            "what": self.choice.view.legend,
+            "note": self.caveat,
+            "first_token_hidden": self.choice.sink_hidden,
+            "query": self.query,
+            "locked": self.locked,
+            "weights": [round(weight, 6) for weight in self.weights.tolist()],
+            "darkest": self.ceiling,
+        }
+
+
+def ceiling_figure(ceiling: float) -> str:
+    """The number at the end of a scale."""
+    return "1" if ceiling == 1 else short(ceiling)
+
+
+def caveat_of(choice: Choice, measurements: Measurements) -> str:
+    """What has to be said of lengths in families where a norm follows the heads; else empty."""
+    return NORM_FOLLOWS if measurements.norm_follows and choice.view is not View.PLAIN else ""
+
+
+def scale_text(choice: Choice, ceiling: float, texts: list[Text]) -> str:
+    """What the darkest shade is, where that is not plainly 1."""
+    n_kept, darkest = sum(text.is_kept for text in texts), f"The darkest shade is {ceiling_figure(ceiling)}"
+    of_others = " outside the first token" if choice.sink_hidden else ""
+    if choice.view is View.VALUE and n_kept:
+        kept = f"on the {n_kept} texts" if n_kept > 1 else "on the one text"
+        darkest = f"{darkest}, the largest length{of_others} {kept} kept of this head"
+        if not choice.text.is_kept:
+            return f"{darkest}, and what is longer on your text has it too; another head has its own scale."
+        same = ": the scale is the same on all of them, and another head has its own." if n_kept > 1 else "."
+        return darkest + same
+    if choice.view is View.VALUE:
+        return f"{darkest}, the largest length{of_others} on this text, which has its own scale."
+    if choice.sink_hidden:
+        return f"{darkest}, the most{of_others} in this text; numbers are unchanged."
+    return ""
 
 
 def texts_of(measurements: Measurements, *, own: str = "") -> list[Text]:
@@ -238,14 +289,29 @@ def choose(texts: list[Text], state: State, *, prefer: DatasetKind) -> Choice:
     return Choice(chosen, int(query) if query else None, hidden, shown, state)
 
 
-def attention_view(choice: Choice, component: Component, texts: list[Text]) -> AttentionView:
-    """Read a head's pattern on the chosen text and say what the query attends to. `texts` are all that are kept."""
+def require_choice(texts: list[Text], state: State, *, prefer: DatasetKind, doing: str, slug: str) -> Choice:
+    """The view that the URL asks for; 404 with a sentence where it names something that is not there."""
+    if not texts:
+        raise NotFound(f"{doing}: no attention pattern has been kept yet.", slug=slug)
+    choice = choose(texts, state, prefer=prefer)
+    if choice.missing:
+        raise NotFound(
+            f"{doing}: expected a text, a view and a position that are here, got {choice.missing}.", slug=slug
+        )
+    return choice
+
+
+def attention_view(
+    choice: Choice, component: Component, texts: list[Text], measurements: Measurements
+) -> AttentionView:
+    """Read a head's pattern on the chosen text and say what the query attends to. `texts` are all that there are to
+    choose from."""
     text, tokens = choice.text, choice.text.row.tokens
     pattern = text.weights(component, View.PLAIN)
     best_query, best_key = np.unravel_index(np.argmax(pattern[:, 1:]), (len(tokens), len(tokens) - 1))
     query = int(best_query) if choice.query is None else choice.query
     shown = pattern if choice.view is View.PLAIN else text.weights(component, choice.view)
-    ceiling = _ceiling(choice, component, texts, shown)
+    ceiling = ceiling_of(choice, component, texts, shown)
     weights = shown[query] * (np.arange(len(tokens)) > 0) if choice.sink_hidden else shown[query]
     strongest = short(float(pattern[best_query, best_key + 1]))
     return AttentionView(
@@ -260,9 +326,10 @@ def attention_view(choice: Choice, component: Component, texts: list[Text]) -> A
             locked=choice.query is not None,
             sink_hidden=choice.sink_hidden,
         ),
-        keys=_strongest_keys(weights, tokens),
+        weights=weights,
         ceiling=ceiling,
-        n_texts=len(texts),
+        scale_text=scale_text(choice, ceiling, texts),
+        caveat=caveat_of(choice, measurements),
         summary=(
             f"Attention pattern of {component} on “{text.row.title}”, {len(tokens)} by {len(tokens)} tokens, "
             f"row = query, column = key. Strongest outside the first token: “{token_name(tokens[best_query])}”, "
@@ -273,16 +340,13 @@ def attention_view(choice: Choice, component: Component, texts: list[Text]) -> A
     )
 
 
-def _ceiling(choice: Choice, component: Component, texts: list[Text], shown: np.ndarray) -> float:
-    """The number that gets the darkest shade: for lengths the largest on all texts kept of the head, for shares 1 or,
-    without the first token, the largest of this text."""
+def ceiling_of(choice: Choice, component: Component, texts: list[Text], shown: np.ndarray) -> float:
+    """The number that gets the darkest shade: for lengths the largest on the texts that surveys kept of the head, so
+    that a person's own text changes no scale (where none is kept, on this text); for shares 1 or, without the first
+    token, the largest of this text. `shown` is what the view shows of the chosen text."""
     first = 1 if choice.sink_hidden else 0
     if choice.view is View.VALUE:
-        others = (text.weights(component, choice.view) for text in texts if text is not choice.text)
-        return float(max(lengths[:, first:].max() for lengths in (shown, *others))) or 1.0
+        on = [text for text in texts if text.is_kept] or [choice.text]
+        lengths = (shown if text is choice.text else text.weights(component, choice.view) for text in on)
+        return float(max(of_text[:, first:].max() for of_text in lengths)) or 1.0
     return (float(shown[:, 1:].max()) or 1.0) if choice.sink_hidden else 1.0
-
-
-def _strongest_keys(weights: np.ndarray, tokens: tuple[str, ...]) -> list[Key]:
-    order = np.argsort(-weights, kind="stable")[:N_KEYS]
-    return [Key(int(i), token_name(tokens[i]), short(float(weights[i]))) for i in order if weights[i] > 0]

@@ -20,6 +20,10 @@ from wiki.components.models import LanguageModel
 
 Cell = str | int | float
 
+# What a spreadsheet takes for the beginning of a formula; and our own mark, so that it can be taken off again.
+_FORMULA = ("=", "+", "-", "@", "'")
+_MARKED = "text that would begin with = + - @ or ' has one more ' before it"
+
 
 @dataclasses.dataclass(frozen=True)
 class Figure:
@@ -33,16 +37,23 @@ class Figure:
     source: str  # survey, model hash and dataset hash, in one line
 
     def as_csv(self) -> str:
-        """Two comment lines with title and source, the names of the columns, and the rows."""
+        """Two comment lines with title and source, the names of the columns, and the rows. Texts are what people typed
+        and wrote: none is left to begin like a formula, which a spreadsheet would carry out."""
         out = io.StringIO()
-        out.write(f"# {self.title}\n# {self.source}\n")
+        out.write(f"# {self.title}\n# {self.source}; {_MARKED}\n")
         writer = csv.writer(out, lineterminator="\n")
         writer.writerow(self.columns)
-        writer.writerows(self.rows)
+        writer.writerows([_inert(cell) for cell in row] for row in self.rows)
         return out.getvalue()
 
     def as_svg(self) -> str:
         return render_to_string(self.template, {"figure": self, **self.context})
+
+
+def _inert(cell: Cell) -> Cell:
+    """A cell that no spreadsheet carries out: numbers as they are, texts marked where they begin like a formula, white
+    space that spreadsheets drop apart."""
+    return f"'{cell}" if isinstance(cell, str) and cell.lstrip("\t\r\n").startswith(_FORMULA) else cell
 
 
 # The component is None for a figure of the whole model.

@@ -17,6 +17,7 @@ from wiki.components.models import LanguageModel
 from wiki.experiments.results import StoreError, SurveyResult
 
 from .attention import Tab
+from .errors import NotFound
 from .levels import attention_levels
 from .measurements import METRIC_DATASETS, Measurements
 from .numbers import short
@@ -143,12 +144,11 @@ class Examples:
 
 def depth_of(measurements: Measurements) -> tuple[SurveyResult | None, str]:
     """The survey that has examples and tokens, or why there is none."""
-    dataset = METRIC_DATASETS[DatasetKind.NATURAL]
-    result = measurements.results.get(dataset)
+    result = measurements.natural
     if result is None:
-        return None, f"not measured yet: the survey of {dataset} is not finished."
+        return None, measurements.why_not_natural
     if "rows.safetensors" not in result.artifact.files:
-        return None, f"not kept: the pinned survey of {dataset} is not one in depth."
+        return None, f"not kept: the pinned survey of {result.spec.dataset} is not one in depth."
     return result, ""
 
 
@@ -196,6 +196,16 @@ def _runs(positions: Sequence[int]) -> list[range]:
         else:
             runs.append(range(position, position + 1))
     return runs
+
+
+def require_interval(asked: str, component: Component, model: LanguageModel) -> str:
+    """The interval that the URL names, without one the first; 404 with a sentence where it names another."""
+    if asked and asked not in INTERVALS:
+        raise NotFound(
+            f"Looking for examples of {component}: expected one of {', '.join(INTERVALS)}, got “{asked[:80]}”.",
+            slug=model.slug,
+        )
+    return asked or FIRST
 
 
 def examples_of(

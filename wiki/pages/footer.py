@@ -34,12 +34,15 @@ class ProvenanceLine:
     """Where the numbers of a page come from."""
 
     datasets: list[DatasetLine]
+    weights: str  # hash of the reading of weights; empty where none is read
+    weights_code: str  # that read them
     dtypes: list[str]
     devices: list[str]
     codes: list[str]
 
 
 def provenance_of(measurements: Measurements) -> ProvenanceLine:
+    weights = measurements.weights.result
     sources = [result.provenance for result in measurements.results.values()]
     return ProvenanceLine(
         datasets=[
@@ -53,6 +56,8 @@ def provenance_of(measurements: Measurements) -> ProvenanceLine:
             )
             for source in sources
         ],
+        weights=measurements.weights.hash,
+        weights_code=weights.artifact.meta.get("spec", {}).get("code", "") if weights else "",
         dtypes=sorted({source["dtype"] for source in sources}),
         devices=sorted({device for source in sources for device in source["device"]}),
         codes=sorted({source["code"] for source in sources}),

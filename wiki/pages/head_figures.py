@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from textwrap import wrap
+
 import numpy as np
 from django.http import HttpRequest
 
@@ -9,23 +11,26 @@ from analysis.schema import Component, DatasetKind
 from wiki.components.models import LanguageModel
 from wiki.experiments.results import StoreError, SurveyResult
 
-from .attention import Choice, choose, texts_of
+from .attention import Choice, Text, caveat_of, ceiling_figure, ceiling_of, require_choice, scale_text, texts_of
 from .composition import compositions_of
 from .downloads import Figure, figure
 from .errors import NotFound
-from .examples import FIRST, INTERVALS, RawExample, depth_of, excerpt, read_examples, read_histogram
+from .examples import INTERVALS, RawExample, depth_of, excerpt, read_examples, read_histogram, require_interval
 from .figures import cards_of
 from .lead import extremes, telling_kind
 from .levels import N_LEVELS, attention_levels
 from .mass import mass_of
 from .measurements import METRIC_DATASETS, Measurements, measurements_of
+from .own_text import OwnText
 from .promoted import token_texts_of
 from .shading import token_name, visible
 from .state import State
+from .who_attends import source_of
 
 CELL = 6  # of a pattern, in pixels
 CHARACTER, LINE = 7.25, 22  # of an example's tokens, in pixels
 WIDE = 96  # characters in a line of an example
+WIDE_NOTE = 110  # characters in a line below a pattern
 
 
 def _absent(what: str, component: Component, model: LanguageModel, reason: str) -> NotFound:
@@ -44,6 +49,13 @@ def _source(model: LanguageModel, *results: SurveyResult | None) -> str:
         if result
     ]
     return " · ".join([*surveys, f"{model.slug}, weights {model.hash[:8]}"])
+
+
+def _text_source(model: LanguageModel, text: Text) -> str:
+    """The same for what is read on one text, which may be a person's own."""
+    if isinstance(text, OwnText):
+        return f"{source_of(text, digits=8)} · {model.slug}"
+    return _source(model, text.result)
 
 
 def _natural(measurements: Measurements) -> SurveyResult | None:
@@ -74,31 +86,32 @@ def metrics_figure(request: HttpRequest, model: LanguageModel, component: Compon
     )
 
 
-def chosen_view(request: HttpRequest, measurements: Measurements, component: Component) -> Choice | None:
-    """What the page of this URL shows; None where no pattern is kept."""
-    texts = texts_of(measurements)
-    if not texts:
-        return None
+def _chosen_view(
+    request: HttpRequest, measurements: Measurements, component: Component, *, doing: str
+) -> tuple[Choice, list[Text]]:
+    """What the page of this URL shows, of these texts; 404 where it names something that is not there."""
+    texts = texts_of(measurements, own=request.GET.get("text", ""))
     values, _ = measurements.of_head(component)
-    return choose(texts, State.of(request.GET.dict()), prefer=telling_kind(extremes(values, measurements.metrics)))
+    prefer = telling_kind(extremes(values, measurements.metrics))
+    state = State.of(request.GET.dict())
+    return require_choice(texts, state, prefer=prefer, doing=doing, slug=measurements.model.slug), texts
 
 
 @figure("head", "pattern")
 def pattern_figure(request: HttpRequest, model: LanguageModel, component: Component | None) -> Figure:
     assert component
     measurements = _measured(request, model)
-    choice = chosen_view(request, measurements, component)
-    if choice is None:
-        raise _absent("the pattern", component, model, "no attention pattern of this head has been kept yet.")
+    doing = f"Drawing the pattern of {component}"
+    choice, texts = _chosen_view(request, measurements, component, doing=doing)
     try:
         weights = choice.text.weights(component, choice.view)
+        ceiling = ceiling_of(choice, component, texts, weights)
     except StoreError as error:
         raise _absent("the pattern", component, model, str(error)) from error
     tokens = choice.text.row.tokens
     if choice.sink_hidden:
         weights = weights.copy()
         weights[:, 0] = 0
-    ceiling = float(weights.max()) or 1.0
     levels, square = attention_levels(weights / ceiling), f"h{CELL}v{CELL}h-{CELL}z"
     paths = [
         (
@@ -112,6 +125,7 @@ def pattern_figure(request: HttpRequest, model: LanguageModel, component: Compon
         for q, k in np.argwhere(weights > 0)
     ]
     size = CELL * len(tokens)
+    lines = wrap(f"{scale_text(choice, ceiling, texts)} {caveat_of(choice, measurements)}", WIDE_NOTE)
     return Figure(
         title=f"{choice.view.label.capitalize()} of {component} on “{choice.text.row.title}”",
         columns=("query", "query_token", "key", "key_token", choice.view.column.replace(" ", "_")),
@@ -121,13 +135,14 @@ def pattern_figure(request: HttpRequest, model: LanguageModel, component: Compon
             "paths": [(opacity, path) for opacity, path in paths if path],
             "size": size,
             "legend": choice.view.legend,
-            "ceiling": f"{ceiling:.3g}",
+            "ceiling": ceiling_figure(ceiling),
+            "notes": [(44 + 14 * i, line) for i, line in enumerate(lines)],
             "width": max(size + 40, 640),
-            "height": size + 130,
+            "height": size + 130 + 14 * len(lines),
             "scale": [(round(i * 8), i / N_LEVELS) for i in range(N_LEVELS + 1)],
             "scale_y": size + 62,
         },
-        source=_source(model, choice.text.result),
+        source=_text_source(model, choice.text),
     )
 
 
@@ -179,8 +194,7 @@ def examples_figure(request: HttpRequest, model: LanguageModel, component: Compo
     assert component
     measurements = _measured(request, model)
     result = _in_depth(measurements, "the examples", component, model)
-    asked = request.GET.get("examples", FIRST)
-    label, chosen = INTERVALS.get(asked, INTERVALS[FIRST])
+    label, chosen = INTERVALS[require_interval(request.GET.get("examples", ""), component, model)]
     try:
         examples = read_examples(result, component, token_texts_of(model), chosen)
     except StoreError as error:

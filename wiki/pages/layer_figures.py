@@ -10,16 +10,17 @@ from wiki.components.models import LanguageModel
 from wiki.experiments.results import StoreError
 
 from . import neuron_scatter
-from .attention import choose, texts_of
+from .attention import require_choice, texts_of
 from .downloads import Cell, Figure, figure
 from .errors import NotFound
 from .measurements import METRIC_DATASETS, measurements_of
 from .neuron_figures import source_of
 from .neuron_scatter import points, scatter_of
-from .neuron_table import parse_query, table_of
+from .neuron_table import require_query, table_of
 from .residual import residual_of
 from .state import State
 from .thumbnails import pattern_paths
+from .who_attends import source_of as source_of_text
 
 CELL = 220  # of the drawing of patterns: one head, with its name
 
@@ -29,12 +30,9 @@ def patterns_figure(request: HttpRequest, model: LanguageModel, component: Compo
     """All heads of the layer on the text that the URL chooses."""
     assert component is not None
     measurements = measurements_of(model, survey=request.GET.get("survey", ""))
-    texts = texts_of(measurements, own=request.GET.get("text", ""))
-    if not texts:
-        raise NotFound(f"Drawing the patterns of {component}: no attention pattern has been kept yet.", slug=model.slug)
-    choice = choose(texts, State.of({"text": request.GET.get("text", "")}), prefer=DatasetKind.NATURAL)
-    if choice.missing:
-        raise NotFound(f"Drawing the patterns of {component}: expected a kept text, got {choice.missing}.")
+    asked, doing = request.GET.get("text", ""), f"Drawing the patterns of {component}"
+    texts, state = texts_of(measurements, own=asked), State.of({"text": asked})
+    choice = require_choice(texts, state, prefer=DatasetKind.NATURAL, doing=doing, slug=model.slug)
     text, tokens = choice.text, choice.text.row.tokens
     try:
         patterns = text.result.layer_patterns(text.row.index, component.layer)
@@ -69,7 +67,7 @@ def patterns_figure(request: HttpRequest, model: LanguageModel, component: Compo
             "width": 40 + CELL * min(5, len(heads)),
             "height": 60 + (CELL + 20) * -(-len(heads) // 5),
         },
-        source=source_of(text.result),
+        source=source_of_text(text),
     )
 
 
@@ -77,8 +75,11 @@ def patterns_figure(request: HttpRequest, model: LanguageModel, component: Compo
 def neurons_figure(request: HttpRequest, model: LanguageModel, component: Component | None) -> Figure:
     """Every neuron of the layer: two metrics drawn, all of them in the table."""
     assert component is not None
-    measurements, query = measurements_of(model, survey=request.GET.get("survey", "")), parse_query(request.GET)
-    result, doing = measurements.natural, f"Drawing the neurons of {component}"
+    measurements, doing = (
+        measurements_of(model, survey=request.GET.get("survey", "")),
+        f"Drawing the neurons of {component}",
+    )
+    query, result = require_query(request.GET, doing=doing, slug=model.slug), measurements.natural
     if result is None:
         raise NotFound(f"{doing}: {measurements.why_not_natural}", slug=model.slug)
     if not set(NEURON_METRICS) <= set(result.metrics):

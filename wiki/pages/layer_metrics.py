@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 
 from analysis.metrics import LAYER_METRICS, Metric
-from analysis.schema import DatasetKind
 from wiki.experiments.results import StoreError
 
-from .measurements import METRIC_DATASETS, Measurements
+from .measurements import Measurements
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,18 +48,13 @@ class LayerMetrics:
 
 def layer_metrics(measurements: Measurements) -> LayerMetrics:
     """Read the layers' metrics; whatever is not there is absent with a reason."""
-    dataset = METRIC_DATASETS[DatasetKind.NATURAL]
-    result = measurements.results.get(dataset)
+    result = measurements.natural
     if result is None:
-        reason = next(
-            (item.sentence for item in measurements.progress if item.survey.dataset == dataset),
-            f"no survey of {dataset} is pinned for this model.",
-        )
-        return LayerMetrics({}, {metric.key: f"not measured yet: {reason}" for metric in LAYER_METRICS})
+        return LayerMetrics({}, {metric.key: measurements.why_not_natural for metric in LAYER_METRICS})
     metrics, absent = {}, {}
     for metric in LAYER_METRICS:
         if metric not in result.metrics:
-            absent[metric.key] = f"not measured: the pinned survey of {dataset} did not ask for it."
+            absent[metric.key] = f"not measured: the pinned survey of {result.spec.dataset} did not ask for it."
             continue
         try:
             errors = result.error(metric)

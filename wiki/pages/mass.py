@@ -111,9 +111,9 @@ class MassBar:
 
 def mass_of(measurements: Measurements, component: Component) -> MassBar:
     dataset = METRIC_DATASETS[DatasetKind.NATURAL]
-    result = measurements.results.get(dataset)
+    result = measurements.natural
     if result is None:
-        return MassBar([], dataset, f"not measured yet: the survey of {dataset} is not finished.")
+        return MassBar([], dataset, measurements.why_not_natural)
     try:
         if "head.mass" not in result.names(file="summary"):
             return MassBar([], dataset, f"the pinned survey of {dataset} did not measure it.")

@@ -159,6 +159,11 @@ class Measurements:
         dataset = METRIC_DATASETS[DatasetKind.NATURAL]
         return self.unread.get(dataset, f"not measured: no survey of {dataset} is pinned for this model.")
 
+    @property
+    def norm_follows(self) -> bool:
+        """Whether a survey found that a norm comes between the outputs of heads and the residual stream."""
+        return any("output_norm" in result.absent for result in self.results.values())
+
     def of_head(self, component: Component) -> tuple[dict[str, HeadValue], dict[str, str]]:
         """The head's values and, for the metrics without one, the reason; both by key in the table's order."""
         values, absent = {}, {}
@@ -175,13 +180,22 @@ class Measurements:
         """Every pinned survey by dataset: where its numbers come from, or why there are none yet."""
         return {progress.survey.dataset: survey_json(progress, self.results) for progress in self.progress}
 
+    def provenance_json(self) -> dict[str, Any]:
+        """All that a page's numbers come from."""
+        model = {"slug": self.model.slug, "hash": self.model.hash}
+        return {"model": model, "surveys": self.surveys_json(), "weights": self.weights_json()}
+
     def weights_json(self) -> dict[str, Any]:
         """What reading of the weights the page reads, or why there is none."""
         result = self.weights.result
         if result is None:
             return {"finished": False, "absent": self.weights.absent}
         meta = result.artifact.meta
-        return {"finished": True, **{key: meta[key] for key in ("spec", "seconds", "torch") if key in meta}}
+        return {
+            "finished": True,
+            "weights": self.weights.hash,
+            **{key: meta[key] for key in ("spec", "seconds", "torch") if key in meta},
+        }
 
 
 def survey_json(progress: Progress, results: dict[str, SurveyResult]) -> dict[str, Any]:

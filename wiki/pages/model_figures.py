@@ -11,7 +11,7 @@ from wiki.components.models import LanguageModel
 from .downloads import Cell, Figure, figure
 from .errors import NotFound
 from .figures import map_of
-from .finder import Question, find_heads
+from .finder import COUNTS, ENDS, Question, find_heads
 from .layer_metrics import layer_metrics
 from .lens import lens_curves
 from .measurements import MeasuredMetric, Measurements, measurements_of
@@ -29,11 +29,24 @@ def chosen_metric(measurements: Measurements, asked: QueryDict) -> Metric:
     return HEAD_METRICS_BY_KEY.get(asked.get("metric", ""), HEAD_METRICS_BY_KEY[first])
 
 
+def require_known(asked: QueryDict, *, doing: str, slug: str) -> None:
+    """404 with a sentence where the URL names a metric, an axis or an answer of the finder that there is not."""
+    metric, question, axes = asked.get("metric", ""), Question.of(asked), Axes.of(asked)
+    known = ", ".join(HEAD_METRICS_BY_KEY)
+    if (metric and metric not in HEAD_METRICS_BY_KEY) or axes.missing:
+        named = axes.missing or f"“{metric[:80]}”"
+        raise NotFound(f"{doing}: expected metrics among {known}, got {named}.", slug=slug)
+    if question.missing:
+        counts, ends = ", ".join(COUNTS), " or ".join(ENDS)
+        raise NotFound(f"{doing}: expected top={counts} and end={ends}, got {question.missing}.", slug=slug)
+
+
 def _measurements(request: HttpRequest, model: LanguageModel) -> Measurements:
     return measurements_of(model, survey=request.GET.get("survey", ""))
 
 
 def _measured(request: HttpRequest, model: LanguageModel) -> tuple[Measurements, MeasuredMetric]:
+    require_known(request.GET, doing="Drawing heads by a metric", slug=model.slug)
     measurements = _measurements(request, model)
     metric = chosen_metric(measurements, request.GET)
     if metric.key not in measurements.metrics:
@@ -104,8 +117,8 @@ def finder_figure(request: HttpRequest, model: LanguageModel, component: Compone
 @figure("model", "scatter")
 def scatter_figure(request: HttpRequest, model: LanguageModel, component: Component | None) -> Figure:
     """Two metrics of every head."""
-    measurements = _measurements(request, model)
-    axes = Axes.of(request.GET)
+    require_known(request.GET, doing="Drawing a scatter", slug=model.slug)
+    measurements, axes = _measurements(request, model), Axes.of(request.GET)
     scatter, reason = scatter_of(measurements, axes)
     if scatter is None or not scatter.heads:
         raise NotFound(f"Drawing a scatter: {reason or 'no head has both metrics.'}", slug=model.slug)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import html
 from typing import Any
 from urllib.parse import urlencode
 
 import numpy as np
 from django.urls import reverse
-from django.utils.safestring import SafeString, mark_safe
+from django.utils.safestring import SafeString
 
 from analysis.schema import Component
 from analysis.windows import N_IN_INTERVAL, N_INTERVALS, N_STRONGEST
@@ -17,10 +16,10 @@ from wiki.components.models import LanguageModel
 from wiki.experiments.results import SurveyResult, Vocabulary
 
 from .errors import NotFound
-from .levels import level_class, signed_levels
 from .markup import join_markup
 from .numbers import short
 from .shading import visible
+from .token_buttons import token_buttons
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,18 +87,8 @@ class Example:
     @property
     def markup(self) -> SafeString:
         """The tokens as buttons that say their value under pointer or focus, the extreme one the first tab stop."""
-        levels = signed_levels(self.activations, largest=self.largest).tolist()
-        # hundreds a page: only texts need escaping, and a template or a `format_html` each would cost milliseconds
-        tokens = [
-            f'<button type="button" class="t {level_class(level)}" title="{short(value)} at position {place}" '
-            f'tabindex="-1">{html.escape(visible(text))}</button>'
-            for place, (text, value, level) in enumerate(
-                zip(self.texts, self.activations.tolist(), levels, strict=True), start=self.first
-            )
-        ]
-        here = self.position - self.first
-        tokens[here] = tokens[here].replace('" title=', ' extreme" title=', 1).replace('"-1"', '"0"', 1)
-        return mark_safe("".join(tokens))  # noqa: S308 (escaped above)
+        framed = (self.position - self.first,)
+        return token_buttons(self.texts, self.activations, largest=self.largest, framed=framed, first=self.first)
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -152,6 +141,15 @@ def find_group(key: str) -> Group | None:
     return next((group for group in GROUPS if group.key == key), None)
 
 
+def require_group(key: str, *, doing: str, slug: str) -> Group:
+    """The group that the URL names; 404 with a sentence where there is none."""
+    group = find_group(key)
+    if group is None:
+        known = ", ".join(group.key for group in GROUPS)
+        raise NotFound(f"{doing}: expected examples among {known}, got “{key[:80]}”.", slug=slug)
+    return group
+
+
 def examples_of(
     result: SurveyResult,
     vocabulary: Vocabulary,
@@ -200,8 +198,8 @@ def examples_of(
 
 
 def _plain(texts: tuple[str, ...], first: int) -> str:
-    """The text of a window, without the token that begins every row."""
-    return "".join(texts[1:] if first == 0 else texts).strip()
+    """The text of a window as it stands there, white space included, without the token that begins every row."""
+    return "".join(texts[1:] if first == 0 else texts)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -218,20 +216,8 @@ class FullText:
 
     @property
     def markup(self) -> SafeString:
-        known = np.isfinite(self.activations)
-        levels = signed_levels(np.nan_to_num(self.activations), largest=self.largest).tolist()
-        return join_markup(
-            '<span class="t {}{}" title="{}">{}</span>',
-            (
-                (
-                    level_class(levels[i]) if known[i] else "unknown",
-                    " extreme" if i in self.extremes else "",
-                    f"{short(float(self.activations[i]))} at position {i}" if known[i] else f"position {i}",
-                    visible(text),
-                )
-                for i, text in enumerate(self.texts)
-            ),
-        )
+        """The tokens as buttons that say their value under pointer or focus, the first extreme the tab stop."""
+        return token_buttons(self.texts, self.activations, largest=self.largest, framed=self.extremes)
 
 
 def full_text_of(

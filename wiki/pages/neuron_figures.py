@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Collection, Sequence
+
+import numpy as np
 from django.http import HttpRequest
 
 from analysis.schema import Component
@@ -12,11 +16,13 @@ from .downloads import Figure, figure
 from .errors import NotFound
 from .levels import signed_levels
 from .measurements import measurements_of
-from .neuron_examples import GROUPS, Example, examples_of, find_group
+from .neuron_examples import GROUPS, Example, examples_of, require_group
 from .neuron_histogram import draw, histogram_of
 from .neuron_values import values_of
 from .numbers import short
+from .own_text import require_neuron_on_text
 from .shading import visible
+from .who_attends import source_of as source_of_text
 
 # Of the drawing of examples: a token is as wide as its letters, and a line breaks after so many.
 LETTER, LINE, LETTERS = 8.4, 24, 110
@@ -65,13 +71,8 @@ def histogram_figure(request: HttpRequest, model: LanguageModel, component: Comp
 @figure("neuron", "examples")
 def examples_figure(request: HttpRequest, model: LanguageModel, component: Component | None) -> Figure:
     result, neuron, source = _require_survey(request, model, component)
-    group = find_group(request.GET.get("examples", GROUPS[0].key))
-    if group is None:
-        known = ", ".join(group.key for group in GROUPS)
-        raise NotFound(
-            f"Drawing examples of {neuron}: expected one of {known}, got “{request.GET['examples'][:80]}”.",
-            slug=model.slug,
-        )
+    asked, doing = request.GET.get("examples", "") or GROUPS[0].key, f"Drawing examples of {neuron}"
+    group = require_group(asked, doing=doing, slug=model.slug)
     values, _ = values_of(measurements_of(model, survey=request.GET.get("survey", "")), neuron)
     largest = max((abs(v.value) for v in values if v.metric.key in ("maximum", "minimum")), default=0.0)
     try:
@@ -89,37 +90,74 @@ def examples_figure(request: HttpRequest, model: LanguageModel, component: Compo
             for i, (token, value) in enumerate(zip(each.texts, each.activations.tolist(), strict=True))
         ],
         template="pages/figures/examples.svg",
-        context={"lines": lines, "height": height, "largest": short(largest)},
+        context={"lines": lines, "height": height, "largest": short(largest), "framed": "the extreme"},
         source=source,
+    )
+
+
+@figure("neuron", "own-text")
+def own_text_figure(request: HttpRequest, model: LanguageModel, component: Component | None) -> Figure:
+    """The neuron on each token of the text that the URL names."""
+    assert component is not None
+    doing = f"Drawing {component} on a text"
+    own = require_neuron_on_text(model, request.GET.get("text", ""), component, doing=doing)
+    if own.absent:
+        raise NotFound(f"{doing}: {own.absent}", slug=model.slug)
+    tokens, values = own.text.row.tokens, own.values
+    placed, y = _place(tokens, values, largest=own.largest, framed=own.extremes, y=74 + LINE)
+    return Figure(
+        title=f"Activation of {component} of {model.slug} on each token of “{own.text.row.title}”",
+        columns=("position", "token", "activation"),
+        rows=[
+            (i, token, "" if math.isnan(value) else value)  # of the first token nothing is kept
+            for i, (token, value) in enumerate(zip(tokens, values.tolist(), strict=True))
+        ],
+        template="pages/figures/examples.svg",
+        context={
+            "lines": [{"title": own.summary, "y": 74, "tokens": placed}],
+            "height": y + LINE,
+            "largest": own.largest_figure,
+            "framed": "the highest and the lowest",
+        },
+        source=source_of_text(own.text),
     )
 
 
 def _lines(examples: list[Example]) -> tuple[list[dict[str, object]], int]:
     """Where every title and every token of the drawing is, and how high it is."""
-    placed: list[dict[str, object]] = []
+    lines: list[dict[str, object]] = []
     y = 74
     for example in examples:
-        tokens: list[dict[str, object]] = []
-        top, x = y, 0
-        y += LINE
-        levels = signed_levels(example.activations, largest=example.largest).tolist()
-        for i, (text, level) in enumerate(zip(example.texts, levels, strict=True)):
-            shown = visible(text)
-            if x and x + len(shown) > LETTERS:
-                x, y = 0, y + LINE
-            tokens.append(
-                {
-                    "text": shown,
-                    "x": f"{20 + x * LETTER:.1f}",
-                    "y": y,
-                    "width": f"{len(shown) * LETTER:.1f}",
-                    "opacity": f"{abs(level) / 20:.2f}",
-                    "colour": "#0b6e6e" if level >= 0 else "#8f5310",
-                    "ink": "#ffffff" if abs(level) > 17 else "#1d2126",
-                    "extreme": example.first + i == example.position,
-                }
-            )
-            x += len(shown)
-        placed.append({"title": f"{example.title} · {example.figure}", "y": top, "tokens": tokens})
-        y += LINE + 12
+        framed = (example.position - example.first,)
+        tokens, below = _place(example.texts, example.activations, largest=example.largest, framed=framed, y=y + LINE)
+        lines.append({"title": f"{example.title} · {example.figure}", "y": y, "tokens": tokens})
+        y = below + LINE + 12
+    return lines, y
+
+
+def _place(
+    texts: Sequence[str], values: np.ndarray, *, largest: float, framed: Collection[int], y: int
+) -> tuple[list[dict[str, object]], int]:
+    """Where every token is, the first line at `y`, and where the last line is."""
+    placed: list[dict[str, object]] = []
+    x = 0
+    for i, (text, level) in enumerate(
+        zip(texts, signed_levels(np.nan_to_num(values), largest=largest).tolist(), strict=True)
+    ):
+        shown = visible(text)
+        if x and x + len(shown) > LETTERS:
+            x, y = 0, y + LINE
+        placed.append(
+            {
+                "text": shown,
+                "x": f"{20 + x * LETTER:.1f}",
+                "y": y,
+                "width": f"{len(shown) * LETTER:.1f}",
+                "opacity": f"{abs(level) / 20:.2f}",
+                "colour": "#0b6e6e" if level >= 0 else "#8f5310",
+                "ink": "#ffffff" if abs(level) > 17 else "#1d2126",
+                "extreme": i in framed,
+            }
+        )
+        x += len(shown)
     return placed, y

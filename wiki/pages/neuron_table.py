@@ -17,6 +17,7 @@ from analysis.schema import Component
 from wiki.components.models import LanguageModel
 from wiki.experiments.results import SurveyResult
 
+from .errors import NotFound
 from .markup import join_markup
 from .neuron_values import figures_of
 
@@ -96,6 +97,19 @@ def parse_query(asked: QueryDict) -> TableQuery:
         text=asked.get("text", ""),
         missing=tuple(missing),
     )
+
+
+def require_query(asked: QueryDict, *, doing: str, slug: str) -> TableQuery:
+    """Read the URL; 404 with a sentence where it names what is not here."""
+    query = parse_query(asked)
+    if query.missing:
+        known = ", ".join(BY_KEY)
+        raise NotFound(
+            f"{doing}: expected metrics among {known}, finite numbers and a page from 1, got "
+            f"{', '.join(query.missing)}.",
+            slug=slug,
+        )
+    return query
 
 
 @dataclasses.dataclass(frozen=True)

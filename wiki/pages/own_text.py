@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from django.urls import reverse
+from django.utils.safestring import SafeString
 
 from analysis.schema import Component, DatasetKind
 from wiki.components.models import LanguageModel
@@ -16,9 +17,9 @@ from wiki.experiments.texts import KEPT_DAYS, MIN_DIGITS, find_prompt
 
 from .attention import Text
 from .errors import NotFound
-from .levels import N_LEVELS
 from .numbers import short
-from .shading import token_name, visible
+from .shading import token_name
+from .token_buttons import token_buttons
 
 MAX_CHARACTERS = 2_000
 # Digits of a text's hash in the links that pages make.
@@ -67,6 +68,10 @@ class OwnText(Text):
     @property
     def kind(self) -> DatasetKind:
         return DatasetKind.NATURAL
+
+    @property
+    def is_kept(self) -> bool:
+        return False
 
     def url(self, name: str, component: Component) -> str:
         """Where something of a head on this text is: `pattern`, `value-norms` or `promoted`."""
@@ -120,39 +125,53 @@ def kept_texts(model: LanguageModel) -> list[Text]:
 
 
 @dataclasses.dataclass(frozen=True)
-class NeuronToken:
-    """A token of a text with a neuron's activation on it."""
-
-    position: int
-    text: str
-    level: int  # of the magnitude, 0 to 20 of the largest on the text
-    sign: str  # "positive", "negative", or "absent" at BOS
-    figure: str
-    value: float | None  # None at BOS, where it is not kept
-
-
-@dataclasses.dataclass(frozen=True)
 class NeuronOnText:
     """One neuron on a person's own text, for `pages/_own_text_neuron.html`."""
 
     text: OwnText
-    tokens: list[NeuronToken]
-    largest: str  # magnitude
-    half: str  # half of it, for the middle of the scale
-    summary: str
-    absent: str = ""  # why there are no tokens
+    component: Component
+    values: np.ndarray  # float32 [pos], not a number at BOS, where it is not kept; empty where nothing is
+    absent: str = ""  # why there are no values
 
     @property
     def url(self) -> str:
         return reverse("own-text-page", args=[self.text.prompt.model_id, self.text.prompt.hash])
 
+    @property
+    def largest(self) -> float:
+        """The largest magnitude on the text, which has the darkest shade."""
+        return float(np.nanmax(np.abs(self.values)))
+
+    @property
+    def largest_figure(self) -> str:
+        return short(self.largest)
+
+    @property
+    def quarter_figure(self) -> str:
+        """The number of half the shade, for shades follow the square root."""
+        return short(self.largest / 4)
+
+    @property
+    def extremes(self) -> tuple[int, int]:
+        """The positions of the highest and the lowest value."""
+        return int(np.nanargmax(self.values)), int(np.nanargmin(self.values))
+
+    @property
+    def markup(self) -> SafeString:
+        return token_buttons(self.text.row.tokens, self.values, largest=self.largest, framed=self.extremes)
+
+    @property
+    def summary(self) -> str:
+        high, low = (
+            f"“{token_name(self.text.row.tokens[at])}”, position {at}, {short(float(self.values[at]))}"
+            for at in self.extremes
+        )
+        return f"{self.component} is highest on {high}, and lowest on {low}."
+
     def to_json(self) -> dict[str, Any]:
-        return {
-            "text": self.text.prompt.hash,
-            "tokens": self.text.row.tokens,
-            "activations": [token.value for token in self.tokens],
-            "absent": self.absent,
-        }
+        """What the part of the page shows; the activation at BOS is null, for it is not kept."""
+        found = {"absent": self.absent} if self.absent else {"activations": [round(v, 6) for v in self.values.tolist()]}
+        return {"text": self.text.prompt.hash, "tokens": self.text.row.tokens, **found}
 
 
 def neuron_on_text(model: LanguageModel, name: str, component: Component) -> NeuronOnText | None:
@@ -160,32 +179,22 @@ def neuron_on_text(model: LanguageModel, name: str, component: Component) -> Neu
     text = own_text(model, name)
     if text is None:
         return None
+    nothing = np.empty(0, dtype=np.float32)
     try:
         values = text.result.activations(text.row.index, component)
     except StoreError as error:
-        return NeuronOnText(text, [], "", "", "", absent=str(error))
+        return NeuronOnText(text, component, nothing, absent=str(error))
     if values is None:
-        return NeuronOnText(text, [], "", "", "", absent="what neurons do on this text was not kept.")
-    return _neuron_on_text(text, values, component)
+        return NeuronOnText(text, component, nothing, absent="what neurons do on this text was not kept.")
+    return NeuronOnText(text, component, values)
 
 
-def _neuron_on_text(text: OwnText, values: np.ndarray, component: Component) -> NeuronOnText:
-    largest = float(np.nanmax(np.abs(values)))
-    levels = np.rint(N_LEVELS * np.nan_to_num(np.abs(values)) / (largest or 1)).astype(int)
-    tokens = [
-        NeuronToken(
-            position,
-            visible(token),
-            int(levels[position]),
-            "absent" if np.isnan(value) else "negative" if value < 0 else "positive",
-            "not kept" if np.isnan(value) else short(float(value)),
-            None if np.isnan(value) else float(value),
+def require_neuron_on_text(model: LanguageModel, name: str, component: Component, *, doing: str) -> NeuronOnText:
+    """What a neuron does on the text that `?text=` names; 404 with a sentence where that names no measured text."""
+    own = neuron_on_text(model, name, component)
+    if own is None:
+        raise NotFound(
+            f"{doing}: expected {MIN_DIGITS} or more digits of the hash of a measured text, got “{name[:64]}”.",
+            slug=model.slug,
         )
-        for position, (token, value) in enumerate(zip(text.row.tokens, values, strict=True))
-    ]
-    high, low = int(np.nanargmax(values)), int(np.nanargmin(values))
-    summary = (
-        f"{component} is highest on “{token_name(tokens[high].text)}”, position {high}, {tokens[high].figure}, "
-        f"and lowest on “{token_name(tokens[low].text)}”, position {low}, {tokens[low].figure}."
-    )
-    return NeuronOnText(text, tokens, short(largest), short(largest / 2), summary)
+    return own

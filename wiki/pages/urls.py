@@ -49,6 +49,9 @@ urlpatterns = [
     path("m/<str:slug>/text/<text_name:prompt_hash>.json", own_text.text_json, name="own-text-json"),
     path("m/<str:slug>/text/<text_name:prompt_hash>/", own_text.text_page, name="own-text-page"),
     path("m/<str:slug>/text/<text_name:prompt_hash>/progress/", own_text.text_progress, name="own-text-progress"),
+    path(
+        "m/<str:slug>/text/<text_name:prompt_hash>/promoted/", own_text.promoted_progress, name="own-promoted-progress"
+    ),
     path("m/<str:slug>/text/kept/<str:dataset>.<int:row>.json", own_text.kept_text_json, name="kept-text-json"),
     path("m/<str:slug>/text/kept/<str:dataset>.<int:row>/", own_text.kept_text_page, name="kept-text"),
     path("m/<str:slug>/<path:name>", jump.component_by_any_name, name="component-by-any-name"),

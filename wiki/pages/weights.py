@@ -16,12 +16,13 @@ class Weights:
 
     result: Result | None
     absent: str = ""  # a sentence, where there is no result
+    hash: str = ""  # of the measurement, where there is a result
 
 
 def weights_of(model: LanguageModel, survey: SurveyResult | None) -> Weights:
     """What the weights say of the tokens that matter in a survey; without one nothing was asked."""
     if survey is None:
-        return Weights(None, "not measured yet: weights are read when the survey of natural text is finished.")
+        return Weights(None, "not measured: weights are read for the tokens of a survey of natural text; none is here.")
     weights = (
         Measurement.objects.select_related("job")
         .filter(kind=JobKind.WEIGHTS.value, model=model, spec__survey=survey.spec.hash)
@@ -34,6 +35,6 @@ def weights_of(model: LanguageModel, survey: SurveyResult | None) -> Weights:
         reason = job.error if job.state == Job.State.FAILED else f"{job.rows_done} of {model.n_layers} layers are read."
         return Weights(None, f"not measured yet: {reason}")
     try:
-        return Weights(open_weights(weights))
+        return Weights(open_weights(weights), hash=weights.hash)
     except StoreError as error:
         return Weights(None, f"what the weights say is lost or damaged. {error}")

@@ -14,10 +14,10 @@ from wiki.components.models import LanguageModel
 from wiki.experiments.results import StoreError
 
 from ..addresses import get_model, kv_head_of, kv_siblings, neighbours, require_component
-from ..attention import Text, attention_view, choose, texts_of
+from ..attention import Text, attention_view, choose, require_choice, texts_of
 from ..caching import cached_page
 from ..composition import compositions_of
-from ..examples import depth_of, examples_of, read_examples, read_histogram
+from ..examples import depth_of, examples_of, read_examples, read_histogram, require_interval
 from ..figures import ON_CARDS, cards_of, rows_of
 from ..footer import provenance_of
 from ..head_tokens import head_tokens_of
@@ -29,6 +29,7 @@ from ..promoted import WHAT, TokenTexts, promoted_by, token_texts_of
 from ..responses import data_response
 from ..similar import similar_heads
 from ..state import State
+from ..who_attends import source_of
 
 # A head whose first token gets more than this share of its attention is said to rest there.
 MOSTLY = 0.5
@@ -104,8 +105,8 @@ def _viewer_context(
     tabs = [(text.row.title, choice.url(text=text.key, q=""), text.key == choice.text.key) for text in texts]
     context = {"texts": tabs, "choice": choice, "figure_state": choice.figure_query}
     try:
-        view = attention_view(choice, component, texts)
-        promoted = promoted_by(view, component, model, token_texts)
+        view = attention_view(choice, component, texts, measurements)
+        promoted = promoted_by(view, component, measurements, token_texts)
         return {**context, "view": view, "promoted": promoted, "what_promoted": WHAT}
     except StoreError as error:
         return {**context, "view": None, "view_error": str(error)}
@@ -115,9 +116,13 @@ def _viewer_context(
 def head_json(request: HttpRequest, slug: str, component: Component) -> JsonResponse:
     model = get_model(slug)
     require_component(model, component)
-    measurements = measurements_of(model, survey=request.GET.get("survey", ""))
+    state = State.of(request.GET.dict())
+    require_interval(state.parts.get("examples", ""), component, model)
+    measurements = measurements_of(model, survey=state.parts.get("survey", ""))
     values, absent = measurements.of_head(component)
-    token_texts = token_texts_of(model)
+    token_texts, texts = token_texts_of(model), texts_of(measurements, own=state.parts.get("text", ""))
+    prefer = telling_kind(extremes(values, measurements.metrics))
+    shown = _shown_json(state, measurements, component, texts, prefer=prefer, token_texts=token_texts)
     return data_response(
         {
             "component": str(component),
@@ -125,17 +130,37 @@ def head_json(request: HttpRequest, slug: str, component: Component) -> JsonResp
             "metrics": {key: value.to_json() for key, value in values.items()},
             "absent": absent,
             "mass": mass_of(measurements, component).to_json(),
-            "patterns": [_text_json(text, component) for text in texts_of(measurements)],
+            "patterns": [_text_json(text, component) for text in texts],
+            "shown": shown,
             **_examples_json(measurements, component, token_texts),
             **head_tokens_of(measurements, component, token_texts).to_json(),
             "composition": compositions_of(measurements, model, component).to_json(),
             "similar": similar_heads(measurements, component).to_json(),
-            "provenance": {
-                "model": {"slug": model.slug, "hash": model.hash},
-                "surveys": measurements.surveys_json(),
-            },
+            "provenance": measurements.provenance_json(),
         }
     )
+
+
+def _shown_json(
+    state: State,
+    measurements: Measurements,
+    component: Component,
+    texts: list[Text],
+    *,
+    prefer: DatasetKind,
+    token_texts: TokenTexts,
+) -> dict[str, Any] | None:
+    """The view of the pattern that the URL chooses, as the page shows it; None where it names none and none is kept."""
+    if not texts and not state.parts.get("text"):
+        return None
+    model, doing = measurements.model, f"Reading the data of {component}"
+    choice = require_choice(texts, state, prefer=prefer, doing=doing, slug=model.slug)
+    try:
+        view = attention_view(choice, component, texts, measurements)
+        promoted = promoted_by(view, component, measurements, token_texts).to_json()
+    except StoreError as error:
+        return {"text": choice.text.key, "absent": str(error)}
+    return {**view.to_json(), "promoted": promoted, "source": source_of(choice.text)}
 
 
 def _text_json(text: Text, component: Component) -> dict[str, Any]:

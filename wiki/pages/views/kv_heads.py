@@ -57,5 +57,5 @@ def kv_head_json(request: HttpRequest, slug: str, component: Component) -> JsonR
             "absent": absent,
             "composition": compositions_of(measurements, model, head).to_json(),
         }
-    provenance = {"model": {"slug": model.slug, "hash": model.hash}, "surveys": measurements.surveys_json()}
-    return data_response({"component": str(component), "heads": heads, "provenance": provenance})
+    data = {"component": str(component), "heads": heads, "provenance": measurements.provenance_json()}
+    return data_response(data)

@@ -17,18 +17,19 @@ from wiki.components.models import LanguageModel
 from wiki.experiments.results import StoreError
 
 from ..addresses import get_model, require_component
-from ..attention import Text, choose, texts_of
+from ..attention import Text, choose, require_choice, texts_of
 from ..caching import cached_page
 from ..figures import head_columns_html, head_rows_html
 from ..footer import provenance_of
 from ..markup import join_markup
 from ..measurements import Measurements, measurements_of
 from ..neuron_scatter import scatter_of
-from ..neuron_table import NeuronTable, TableQuery, parse_query, table_of
+from ..neuron_table import NeuronTable, TableQuery, parse_query, require_query, table_of
 from ..residual import residual_of
 from ..responses import data_response
 from ..state import State
 from ..thumbnails import bytes_url, thumbnails_of
+from ..who_attends import source_of
 
 # What the metrics are: the same on every page of a layer.
 DEFINITIONS = join_markup(
@@ -146,35 +147,36 @@ def layer_json(request: HttpRequest, slug: str, component: Component) -> JsonRes
     model = get_model(slug)
     require_component(model, component)
     measurements = measurements_of(model, survey=request.GET.get("survey", ""))
-    query = parse_query(request.GET)
+    doing = f"Reading the data of {component}"
+    query = require_query(request.GET, doing=doing, slug=model.slug)
     heads = {}
     for head in model.heads(component.layer):
         values, absent = measurements.of_head(head)
         heads[str(head)] = {"metrics": {key: value.to_json() for key, value in values.items()}, "absent": absent}
     residual, residual_absent = residual_of(measurements, component.layer)
     table, table_absent = read_table(measurements, model, component.layer, query)
-    provenance = {"model": {"slug": model.slug, "hash": model.hash}, "surveys": measurements.surveys_json()}
     return data_response(
         {
             "component": str(component),
             "heads": heads,
-            "patterns": _patterns_json(measurements, model, component.layer, query),
+            "patterns": _patterns_json(measurements, model, component.layer, query, doing=doing),
             "residual": {value.metric.key: value.to_json() for value in residual},
             "neurons": table.to_json() if table else None,
             "absent": residual_absent | ({"neurons": table_absent} if table_absent else {}),
-            "missing": list(query.missing),
-            "provenance": provenance,
+            "provenance": measurements.provenance_json(),
         }
     )
 
 
 def _patterns_json(
-    measurements: Measurements, model: LanguageModel, layer: int, query: TableQuery
+    measurements: Measurements, model: LanguageModel, layer: int, query: TableQuery, *, doing: str
 ) -> dict[str, Any] | None:
-    _, text, _ = _chosen_text(measurements, query.text)
-    if text is None:
+    texts = texts_of(measurements, own=query.text)
+    if not texts and not query.text:
         return None
-    data: dict[str, Any] = {"text": text.key, "title": text.row.title, "tokens": list(text.row.tokens)}
+    state = State.of({"text": query.text})
+    text = require_choice(texts, state, prefer=DatasetKind.NATURAL, doing=doing, slug=model.slug).text
+    data = {"text": text.key, "title": text.row.title, "tokens": list(text.row.tokens), "source": source_of(text)}
     try:
         strongest = {str(each.component): each.to_json() for each in thumbnails_of(text, model, layer)}
     except StoreError as error:

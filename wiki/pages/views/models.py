@@ -25,7 +25,7 @@ from ..layer_metrics import LayerMetrics, layer_metrics
 from ..lens import lens_curves
 from ..measurements import Measurements, measurements_of
 from ..metric_groups import HEAD_METRICS_BY_KEY, METRIC_GROUPS
-from ..model_figures import chosen_metric
+from ..model_figures import chosen_metric, require_known
 from ..model_markup import component_rows, found_rows, lens_links, map_rows, metric_options
 from ..numbers import short, with_error
 from ..responses import data_response, progress_response
@@ -109,6 +109,7 @@ def _layer_table(model: LanguageModel, layers: LayerMetrics) -> list[tuple[Compo
 @require_safe
 def model_json(request: HttpRequest, slug: str) -> JsonResponse:
     model = get_model(slug)
+    require_known(request.GET, doing=f"Reading the data of {model.slug}", slug=model.slug)
     measurements = measurements_of(model, survey=request.GET.get("survey", ""))
     layers = layer_metrics(measurements)
     return data_response(
@@ -151,6 +152,7 @@ def _finder_json(request: HttpRequest, measurements: Measurements) -> dict[str, 
 def model_scatter(request: HttpRequest, slug: str) -> JsonResponse:
     """What the scatter of a model's page draws."""
     model = get_model(slug)
+    require_known(request.GET, doing="Drawing a scatter", slug=model.slug)
     measurements = measurements_of(model, survey=request.GET.get("survey", ""))
     scatter, reason = scatter_of(measurements, Axes.of(request.GET))
     if scatter is None:

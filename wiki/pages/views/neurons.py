@@ -22,14 +22,15 @@ from ..caching import cached_page
 from ..errors import NotFound
 from ..footer import provenance_of
 from ..measurements import Measurements, measurements_of
-from ..neuron_examples import GROUPS, Example, examples_html, examples_of, find_group, full_text_of
+from ..neuron_examples import GROUPS, Example, examples_html, examples_of, find_group, full_text_of, require_group
 from ..neuron_histogram import Histogram, draw, histogram_of
 from ..neuron_tokens import Neighbours, TokenList, mean_tokens, nearest_neurons, weight_tokens
 from ..neuron_values import NeuronValue, values_of
 from ..numbers import short
-from ..own_text import neuron_on_text
+from ..own_text import neuron_on_text, require_neuron_on_text
 from ..responses import data_response
 from ..shading import visible
+from ..who_attends import source_of
 
 N_IN_LEAD = 3
 
@@ -144,6 +145,8 @@ def neuron_page(request: HttpRequest, slug: str, component: Component) -> HttpRe
     asked = request.GET.get("examples", GROUPS[0].key)
     group = find_group(asked) or GROUPS[0]
     examples = _examples(request, measurements, reading, vocabulary, component, key=group.key)
+    text = request.GET.get("text", "")
+    own = neuron_on_text(model, text, component) if text else None
     context = {
         "model": model,
         "jump_model": model.slug,
@@ -164,7 +167,9 @@ def neuron_page(request: HttpRequest, slug: str, component: Component) -> HttpRe
         "missing": "" if group.key == asked else asked,
         "examples": examples_html(examples),
         "survey": request.GET.get("survey", ""),
-        "own": neuron_on_text(model, request.GET.get("text", ""), component),
+        "own": own,
+        "named_text": text,
+        "missing_text": "" if own else text,
         **_scale(reading),
         "provenance": provenance_of(measurements),
         "json_url": reverse("neuron-json", args=[model.slug, component]),
@@ -195,9 +200,14 @@ def neuron_json(request: HttpRequest, slug: str, component: Component) -> JsonRe
     """What the page has, with all groups of examples."""
     model = get_model(slug)
     require_component(model, component)
+    doing = f"Reading the data of {component}"
+    if request.GET.get("examples"):
+        require_group(request.GET["examples"], doing=doing, slug=model.slug)
+    text = request.GET.get("text", "")
+    own = require_neuron_on_text(model, text, component, doing=doing) if text else None
     measurements = measurements_of(model, survey=request.GET.get("survey", ""))
     reading, vocabulary = _read(measurements, component)
-    asked = [group for group in GROUPS if request.GET.get("examples", group.key) == group.key]
+    asked = [group for group in GROUPS if request.GET.get("examples") in ("", None, group.key)]
     examples = {
         group.key: [
             example.to_json()
@@ -215,10 +225,8 @@ def neuron_json(request: HttpRequest, slug: str, component: Component) -> JsonRe
             "means": {tokens.key: tokens.to_json() for tokens in reading.means},
             "weights": {tokens.key: tokens.to_json() for tokens in reading.tokens},
             "nearest": {neighbours.key: neighbours.to_json() for neighbours in reading.nearest},
-            "provenance": {
-                "model": {"slug": model.slug, "hash": model.hash},
-                "surveys": measurements.surveys_json(),
-            },
+            "own_text": own.to_json() | {"source": source_of(own.text)} if own else None,
+            "provenance": measurements.provenance_json(),
         }
     )
 

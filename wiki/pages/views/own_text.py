@@ -13,7 +13,14 @@ from analysis.schema import Component, ComponentKind, JobKind, SchemaError
 from wiki.components.models import LanguageModel
 from wiki.experiments.models import Measurement
 from wiki.experiments.results import KeptTexts, StoreError, open_prompt
-from wiki.experiments.texts import KEPT_DAYS, ask_for_prompt, find_prompt, is_at_hand, progress_of_prompt
+from wiki.experiments.texts import (
+    KEPT_DAYS,
+    ask_for_prompt,
+    find_prompt,
+    is_at_hand,
+    progress_of_promoted,
+    progress_of_prompt,
+)
 
 from ..addresses import component_url, get_model, require_component
 from ..attention import Text
@@ -196,6 +203,24 @@ def text_progress(request: HttpRequest, slug: str, prompt_hash: str) -> HttpResp
 
 
 @require_safe
+def promoted_progress(request: HttpRequest, slug: str, prompt_hash: str) -> HttpResponse:
+    """How far the tokens that heads promote on a text are; where they are there it wakes `survey-progress.js`."""
+    prompt = get_prompt(get_model(slug), prompt_hash)
+    progress = progress_of_promoted(prompt)
+    moves = not (progress.finished or progress.failed)
+    context = {
+        "landed": progress.finished,
+        "sentence": progress.sentence if moves else f"Not computed: {progress.sentence}",
+        "poll_url": reverse("own-promoted-progress", args=[slug, prompt.hash]) if moves else "",
+    }
+    response = render(request, "pages/_promoted_progress.html", context)
+    if progress.finished:
+        response["HX-Trigger"] = "landed"
+    response["Cache-Control"] = "no-store"
+    return response
+
+
+@require_safe
 @cached_page
 def kept_text_page(request: HttpRequest, slug: str, dataset: str, row: int) -> HttpResponse:
     model = get_model(slug)
@@ -261,6 +286,11 @@ def kept_text_json(request: HttpRequest, slug: str, dataset: str, row: int) -> H
 
 def _pair_json(request: HttpRequest, model: LanguageModel, text: Text, more: dict[str, Any]) -> JsonResponse:
     pair = read_pair(text, query=request.GET.get("q", ""), key=request.GET.get("k", ""))
+    if pair.missing:
+        raise NotFound(
+            f"Reading who attends: expected a query and a key at or before it (q=, k=), got {pair.missing}.",
+            slug=model.slug,
+        )
     try:
         return data_response(who_attends_json(model, text, pair) | more)
     except StoreError as error:
