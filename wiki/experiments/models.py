@@ -46,7 +46,8 @@ class Measurement(models.Model):
     # NULL: a model that is to be added
     model = models.ForeignKey(LanguageModel, null=True, on_delete=models.CASCADE, related_name="measurements")
     spec = models.JSONField()
-    asked_at = models.DateTimeField(default=timezone.now)  # for the last time while it was unfinished
+    # for the last time while it was unfinished; of a text, for the last time
+    asked_at = models.DateTimeField(default=timezone.now)
     # NULL until the artifact is in the store
     finished_at = models.DateTimeField(null=True)
 

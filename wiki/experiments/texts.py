@@ -33,8 +33,13 @@ class PromptProgress:
 
 
 def ask_for_prompt(model: LanguageModel, text: str) -> Measurement:
-    """Have a text measured, or find it measured already."""
-    return ask_for_measurement(JobKind.PROMPT, _spec(model, text), model=model)
+    """Have a text measured, or find it measured already: from now on it is kept for so long again."""
+    with transaction.atomic():
+        prompt = ask_for_measurement(JobKind.PROMPT, _spec(model, text), model=model)
+        if prompt.finished_at:
+            prompt.asked_at = timezone.now()
+            prompt.save(update_fields=["asked_at"])
+    return prompt
 
 
 def is_at_hand(model: LanguageModel, text: str) -> bool:
