@@ -28,14 +28,14 @@ from ..numbers import percent
 from ..promoted import WHAT, TokenTexts, promoted_by, token_texts_of
 from ..responses import data_response
 from ..similar import similar_heads
-from ..state import State
+from ..state import NAMES, State
 
 # A head whose first token gets more than this share of its attention is said to rest there.
 MOSTLY = 0.5
 
 
 @require_safe
-@cached_page
+@cached_page(*NAMES)
 def head_page(request: HttpRequest, slug: str, component: Component) -> HttpResponse:
     model = get_model(slug)
     require_component(model, component)

@@ -24,7 +24,7 @@ from ..footer import provenance_of
 from ..markup import join_markup
 from ..measurements import Measurements, measurements_of
 from ..neuron_scatter import scatter_of
-from ..neuron_table import NeuronTable, TableQuery, parse_query, table_of
+from ..neuron_table import NAMES, NeuronTable, TableQuery, parse_query, table_of
 from ..residual import residual_of
 from ..responses import data_response
 from ..state import State
@@ -38,7 +38,7 @@ DEFINITIONS = join_markup(
 
 
 @require_safe
-@cached_page
+@cached_page(*NAMES)
 def layer_page(request: HttpRequest, slug: str, component: Component) -> HttpResponse:
     model = get_model(slug)
     require_component(model, component)

@@ -36,7 +36,7 @@ STATE = ("metric", "top", "end", "x", "y", "survey")
 
 
 @require_safe
-@cached_page
+@cached_page(*STATE)
 def model_page(request: HttpRequest, slug: str) -> HttpResponse:
     model = get_model(slug)
     measurements = measurements_of(model, survey=request.GET.get("survey", ""))

@@ -134,7 +134,7 @@ def _examples(
 
 
 @require_safe
-@cached_page
+@cached_page("survey", "examples", "text")
 def neuron_page(request: HttpRequest, slug: str, component: Component) -> HttpResponse:
     model = get_model(slug)
     require_component(model, component)
