@@ -1,14 +1,18 @@
-# `make run`: a browsable wiki from nothing. `make test`: every test. `make check`: linters, types, layers.
+# `make run`: a browsable wiki from nothing. `make operator`: an account that adds models to it.
+# `make test`: every test. `make check`: linters, types, layers.
 # `make bench`: how fast it is, against the limits it set itself; docs/performance.md is made by it.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test check shots bench
+.PHONY: run operator test check shots bench
 .DELETE_ON_ERROR:
 
 run: $(VENV)/requirements.txt
 	@$(BIN)/python -m wiki.launch
+
+operator: $(VENV)/requirements.txt
+	@$(BIN)/python -m wiki.launch operator
 
 test: $(VENV)/requirements-test.txt
 	@$(BIN)/python -m tests.needs

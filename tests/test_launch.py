@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import pty
 import socket
 import stat
 import subprocess
@@ -143,3 +144,52 @@ def test_an_empty_variable_is_as_one_that_is_not_set(tmp_path: Path, monkeypatch
 
 def test_debug_is_off() -> None:
     assert settings.DEBUG is False
+
+
+def test_make_operator_asks_in_a_terminal_for_an_account_that_may_add_models(tmp_path: Path) -> None:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("DJANGO", "LOUPE"))}
+    terminal, end = pty.openpty()
+    command = [sys.executable, "-m", "wiki.launch", "operator"]
+    process = subprocess.Popen(
+        command,
+        env=clean | {"LOUPE_DATA": str(tmp_path / "new")},
+        cwd=settings.BASE_DIR,
+        stdin=end,
+        stdout=end,
+        stderr=end,
+        start_new_session=True,
+    )
+    os.close(end)
+    password = "Wie es auch sei"
+    for prompt, answer in (
+        (b"Username", "alice"),
+        (b"Email address:", ""),
+        (b"Password:", password),
+        (b"Password (again):", password),
+    ):
+        shown = b""
+        while prompt not in shown:
+            shown += os.read(terminal, 1024)
+        os.write(terminal, f"{answer}\n".encode())
+    assert process.wait(60) == 0
+    os.close(terminal)
+    code = (
+        "from wiki.accounts.models import User as U; u = U.objects.get(); print(u, u.is_staff, u.check_password({!r}))"
+    )
+    found = manage(code.format(password), LOUPE_DATA=str(tmp_path / "new"))
+    assert found.stdout == "alice True True\n", found.stderr
+
+
+def test_make_operator_says_why_none_was_made(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    result = subprocess.run(
+        [sys.executable, "-m", "wiki.launch", "operator"],
+        env={"PATH": os.environ["PATH"], "LOUPE_DATA": str(file)},
+        cwd=settings.BASE_DIR,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 1
+    assert result.stderr == (f"No operator was made. Using {file} as data folder: expected a folder, got a file.\n")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -18,7 +20,7 @@ import numpy as np
 import psutil
 import pytest
 from django.conf import settings
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, Page
 
 from analysis.datasets.rows import Rows
 from analysis.datasets.table import DATASETS, read_rows
@@ -142,13 +144,83 @@ def test_every_head_has_every_number_and_the_known_heads_rank_first(run: Run) ->
     assert {survey["model_hash"] for survey in provenance["surveys"].values()} == {provenance["model"]["hash"]}
 
 
-def test_the_pattern_of_the_induction_head_on_repeated_tokens_shows_the_stripe(run: Run) -> None:
-    survey = run.data_of("/L18H6.json")["provenance"]["surveys"]["repeated-random"]["survey"]
-    with urllib.request.urlopen(f"{run.url}/s/{survey}/patterns/0/L18H6.u8") as answer:  # noqa: S310
-        pattern = np.frombuffer(answer.read(), dtype=np.uint8).reshape(101, 101) / 255
-    assert np.mean([pattern[q, q - 49] for q in range(51, 101)]) > 0.8
-    assert np.mean([pattern[q, q - 48] for q in range(51, 101)]) < 0.1
-    assert np.mean([pattern[q, q - 50] for q in range(51, 101)]) < 0.1
+@pytest.mark.parametrize(
+    ("head", "metric", "rank"),
+    [("L18H6", "induction (repeated)", 1), ("L16H0", "previous token", 1), ("L17H3", "induction (repeated)", 2)],
+)
+def test_the_pages_of_known_heads_show_the_rank_of_what_they_are_known_for(
+    run: Run, browser: Browser, head: str, metric: str, rank: int
+) -> None:
+    with watched_page(browser.new_context(java_script_enabled=False)) as page:
+        page.goto(f"{run.url}/m/{SLUG}/{head}/")
+        shown = rank_on_card(page, metric)
+    assert shown.words == f"{rank} of 270"
+    # every tick is a head, or several; to the right of the mark are those that rank above it
+    above = [tick for tick in shown.ticks if tick > shown.mark + TICK]
+    assert len(above) <= rank - 1
+    assert (shown.mark == max(shown.ticks)) == (rank == 1)
+
+
+def test_the_drawn_pattern_of_the_induction_head_on_repeated_tokens_shows_the_stripe(
+    run: Run, browser: Browser
+) -> None:
+    with watched_page(browser.new_context(color_scheme="light")) as page:
+        page.goto(f"{run.url}/m/{SLUG}/L18H6/?text=repeated-random.0")
+        page.locator("attention-pattern[ready]").wait_for()
+        darkness = drawn_darkness(page, tokens=101)
+    # a query in the second half attends to what came after its token in the first half: 50 before, and one on
+    on, after, before = (
+        np.array([darkness[query, query - distance] for query in range(51, 101)]) for distance in (49, 48, 50)
+    )
+    assert on.mean() > 0.45
+    assert on.mean() > 4 * max(after.mean(), before.mean())
+    assert np.mean(on > 2 * np.maximum(after, before)) > 0.85
+
+
+def test_the_drawn_pattern_of_the_previous_token_head_shows_another_stripe(run: Run, browser: Browser) -> None:
+    with watched_page(browser.new_context(color_scheme="light")) as page:
+        page.goto(f"{run.url}/m/{SLUG}/L16H0/?text=repeated-random.0")
+        page.locator("attention-pattern[ready]").wait_for()
+        darkness = drawn_darkness(page, tokens=101)
+    assert np.mean([darkness[query, query - 49] for query in range(51, 101)]) < 0.1
+    assert np.mean([darkness[query, query - 1] for query in range(2, 101)]) > 0.3
+
+
+@dataclasses.dataclass(frozen=True)
+class ShownRank:
+    """What a head's card shows: its rank in words, and where its mark is among the ticks of the strip."""
+
+    words: str
+    mark: float
+    ticks: list[float]
+
+
+# Half the distance of two ticks, in the strip's units.
+TICK = 1.1
+
+
+def rank_on_card(page: Page, metric: str) -> ShownRank:
+    card = page.locator(".metric").filter(has=page.get_by_role("link", name=metric, exact=True))
+    paths = [path.get_attribute("d") or "" for path in card.locator(".strip path:not(.here)").all()]
+    mark = card.locator(".strip .here").get_attribute("d") or ""
+    ticks = [float(x) for path in paths for x in re.findall(r"M([\d.]+) ", path)]
+    return ShownRank(card.locator("summary").inner_text(), float(mark.split()[0].removeprefix("M")), ticks)
+
+
+def drawn_darkness(page: Page, *, tokens: int) -> np.ndarray:
+    """How far the middle of each cell on the canvas is from the page's ground towards black: [query, key], 0 to 1."""
+    pixels = page.locator("attention-pattern canvas").evaluate(
+        """(canvas, n) => {
+            const { data, width } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+            const middle = (i) => Math.floor(((i + 0.5) * canvas.width) / n);
+            const places = [...Array(n).keys()].map(middle);
+            return places.map((y) => places.map((x) => [...data.slice(4 * (y * width + x), 4 * (y * width + x) + 3)]));
+        }""",
+        tokens,
+    )
+    light = np.array(pixels) @ [0.2126, 0.7152, 0.0722] / 255
+    ground = light[0, -1]  # a key after the query: nothing is drawn there
+    return np.asarray((ground - light) / ground)
 
 
 def test_a_token_is_locked_on_the_page_as_it_is_served(run: Run, browser: Browser) -> None:

@@ -1,7 +1,7 @@
 """`make run`: everything on this machine under one supervisor, with embedded defaults.
 
 Reads PORT (8000) and LOUPE_DATA (.loupe). Prepares what is missing, then runs the site, a measuring worker and the
-sweeper until Ctrl-C, which ends all three.
+sweeper until Ctrl-C, which ends all three. `make operator` makes an account on the same data folder.
 """
 
 from __future__ import annotations
@@ -36,7 +36,9 @@ class LaunchError(Exception):
     """Loupe cannot start; the message is one sentence."""
 
 
-def main() -> int:
+def main(arguments: list[str]) -> int:
+    if arguments == ["operator"]:
+        return make_operator()
     try:
         environment = prepare_environment()
         lock_data_folder(Path(environment["LOUPE_DATA"]))
@@ -52,7 +54,23 @@ def main() -> int:
 
 def prepare_environment() -> dict[str, str]:
     """The environment of all three processes: the caller's, with what it does not set."""
-    port = free_port(os.environ.get("PORT", "8000"))
+    return embedded_environment(free_port(os.environ.get("PORT", "8000")))
+
+
+def make_operator() -> int:
+    """Ask for the name and password of a new operator of the data folder, whether or not Loupe is running on it."""
+    try:
+        environment = embedded_environment(port=0)
+        run_manage(["migrate", "--verbosity=0"], environment, doing="setting up the database")
+        run_manage(["createsuperuser"], environment, doing="asking for name and password")
+    except LaunchError as error:
+        print(f"No operator was made. {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def embedded_environment(port: int) -> dict[str, str]:
+    """The caller's environment and, where it does not set them, the data folder with its secrets and messages."""
     data = Path(os.environ.get("LOUPE_DATA") or ROOT / ".loupe").resolve()
     if data.exists() and not data.is_dir():
         raise LaunchError(f"Using {data} as data folder: expected a folder, got a file.")
@@ -112,15 +130,19 @@ def stored_secrets(path: Path) -> dict[str, str]:
 
 def prepare_site(environment: dict[str, str]) -> None:
     """Database, static files, model and first surveys; each step says its own sentence if it fails."""
-    manage = [sys.executable, str(ROOT / "manage.py")]
     for doing, arguments in (
         ("setting up the database", ["migrate", "--verbosity=0"]),
         ("collecting static files", ["collectstatic", "--no-input", "--verbosity=0"]),
         ("preparing the model and its first surveys", ["first_surveys", MODEL]),
     ):
         print(f"Loupe: {doing}", flush=True)
-        if subprocess.run([*manage, *arguments], env=environment, cwd=ROOT, check=False).returncode != 0:
-            raise LaunchError(f"It stopped while {doing}; the reason is above.")
+        run_manage(arguments, environment, doing=doing)
+
+
+def run_manage(arguments: list[str], environment: dict[str, str], *, doing: str) -> None:
+    command = [sys.executable, str(ROOT / "manage.py"), *arguments]
+    if subprocess.run(command, env=environment, cwd=ROOT, check=False).returncode != 0:
+        raise LaunchError(f"It stopped while {doing}; the reason is above.")
 
 
 def supervise(environment: dict[str, str]) -> int:
@@ -155,4 +177,4 @@ def explained(doing: str) -> Iterator[None]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -83,6 +83,8 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 
+LOGIN_URL = "login"
+LOGIN_REDIRECT_URL = LOGOUT_REDIRECT_URL = "home"
 CSRF_FAILURE_VIEW = "wiki.pages.errors.refused_without_token"
 ROOT_URLCONF = "wiki.urls"
 WSGI_APPLICATION = "wiki.wsgi.application"

@@ -19,6 +19,7 @@ from wiki.components.models import LanguageModel
 
 PAGES = {
     "home": "/",
+    "sign in": "/accounts/login/",
     "model": "/m/tiny/",
     "layer": "/m/tiny/L1/",
     "head": "/m/tiny/L1H2/?q=3",

@@ -22,6 +22,7 @@ from wiki.experiments.results import open_prompt
 from wiki.experiments.texts import (
     ask_for_prompt,
     find_prompt,
+    forget_old_texts,
     is_at_hand,
     progress_of_prompt,
     promoted_of,
@@ -84,6 +85,21 @@ def test_asking_again_while_it_waits_adds_nothing(prompt: Measurement, model: La
     assert not is_at_hand(model, TEXT + " ")
     assert ask_for_prompt(model, TEXT) == prompt
     assert job_of(prompt) == job
+
+
+def test_a_measured_text_that_is_asked_for_again_is_kept_for_so_long_again(
+    model: LanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "measurement_is_readable", lambda measurement: True)
+    long_ago = timezone.now() - timedelta(days=29)
+    again, not_again = (ask_for_prompt(model, text) for text in (TEXT, "Another"))
+    Measurement.objects.update(asked_at=long_ago, finished_at=long_ago)
+    ask_for_prompt(model, TEXT)
+    Measurement.objects.filter(asked_at=long_ago).update(asked_at=long_ago - timedelta(days=2))
+    assert forget_old_texts() == 1
+    assert list(Measurement.objects.all()) == [again] != [not_again]
+    again.refresh_from_db()
+    assert again.finished_at == long_ago, "it is not measured again"
 
 
 def test_a_failed_text_is_tried_again_when_asked_for_again(prompt: Measurement, model: LanguageModel) -> None:

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import re
+
 import pytest
+from django.http import HttpResponse
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries, Settings
 
 from wiki.accounts.models import User
+from wiki.components.models import LanguageModel
 from wiki.experiments.models import Job, Measurement
 
 from .building import build_model
@@ -41,15 +45,73 @@ def test_nobody_but_an_operator_adds_or_sees_models_on_their_way(client: Client,
     asked = ask(operator)
     charlie = Client()
     charlie.force_login(User.objects.create_user("charlie"))
-    for who, name in ((client, "somebody who is not signed in"), (charlie, "charlie")):
-        for address in addresses(asked.hash):
-            response = who.get(address)
-            assert response.status_code == 403
-            assert f"Adding a model: expected an operator of this site, got {name}." in response.content.decode()
-        assert who.post("/models/add/", FOLDER | {"slug": "other"}).status_code == 403
+    for address in addresses(asked.hash):
+        response = charlie.get(address)
+        assert response.status_code == 403
+        assert "Adding a model: expected an operator of this site, got charlie." in response.content.decode()
+    for who in (client, charlie):
+        who.post("/models/add/", FOLDER | {"slug": "other"})
         assert "/models/add/" not in who.get("/").content.decode()
     assert Measurement.objects.count() == 1
     assert 'href="/models/add/"' in operator.get("/").content.decode()
+
+
+def test_who_is_not_signed_in_is_sent_to_do_so_and_sees_nothing(client: Client, operator: Client) -> None:
+    page, adding, *data = ("/models/add/", *addresses(ask(operator).hash)[1:])
+    for address in (page, adding):
+        response = client.get(address)
+        assert (response.status_code, response.headers["Location"]) == (302, f"/accounts/login/?next={address}")
+    assert client.post(page, FOLDER).headers["Location"] == "/accounts/login/?next=/models/add/"
+    for address in data:
+        response = client.get(address)
+        assert response.status_code == 403
+        assert "got somebody who is not signed in." in response.content.decode()
+
+
+def form_of(response: HttpResponse) -> dict[str, str]:
+    """The hidden fields of a page's form, the site's token among them."""
+    return dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', response.content.decode()))
+
+
+def test_an_operator_signs_in_by_the_form_adds_a_model_and_signs_out(db: None) -> None:
+    User.objects.create_superuser("alice", password="of the tests")
+    client = Client(enforce_csrf_checks=True)
+    assert 'href="/accounts/login/"' in client.get("/").content.decode()
+    page = client.get("/models/add/", follow=True)
+    assert page.redirect_chain == [("/accounts/login/?next=/models/add/", 302)]
+    wrong = client.post("/accounts/login/", form_of(page) | {"username": "alice", "password": "guessed"})
+    assert "expected the name and the password of an account here" in wrong.content.decode()
+    assert 'value="alice"' in wrong.content.decode()
+    assert "guessed" not in wrong.content.decode()
+    typed = form_of(wrong) | {"username": "alice", "password": "of the tests"}
+    page = client.post("/accounts/login/", typed, follow=True)
+    assert page.redirect_chain == [("/models/add/", 302)]
+    page = client.post("/models/add/", form_of(page) | FOLDER, follow=True)
+    assert "Waiting for a measuring worker." in page.content.decode()
+    assert Measurement.objects.get().spec["source"] == FOLDER["source"]
+    assert "<span>alice</span>" in page.content.decode()
+    home = client.post("/accounts/logout/", form_of(page), follow=True)
+    assert home.redirect_chain == [("/", 302)]
+    assert "alice" not in home.content.decode()
+    assert client.get("/models/add/").status_code == 302
+
+
+def test_signing_in_leads_to_no_other_site(db: None) -> None:
+    User.objects.create_superuser("alice", password="of the tests")
+    typed = {"username": "alice", "password": "of the tests", "next": "https://example.org/"}
+    assert Client().post("/accounts/login/", typed).headers["Location"] == "/"
+
+
+def test_the_page_to_sign_in_keeps_the_policy_and_pages_that_everybody_sees_stay_the_same(
+    client: Client, model: LanguageModel
+) -> None:
+    page = client.get("/accounts/login/")
+    assert inline_parts(page.content) == []
+    assert "no-store" in page.headers["Cache-Control"]
+    for path in ("/", "/m/tiny/", "/m/tiny/L1H2/"):
+        reader = Client()
+        assert reader.get(path).cookies == {}, "nothing that would keep pages from being kept"
+    assert "Sign in" not in reader.get("/m/tiny/L1H2/").content.decode()
 
 
 @pytest.mark.parametrize(

@@ -166,6 +166,34 @@ def test_answers_for_one_reader_or_of_other_surveys_are_not_kept(client: Client,
     assert n_kept() == 0
 
 
+@pytest.mark.parametrize(
+    "path", ["/m/tiny/", "/m/tiny/L1/", "/m/tiny/L1N5/", "/m/tiny/L1H2/", "/m/tiny/text/kept/bundled-texts.0/"]
+)
+def test_queries_that_a_page_does_not_know_are_not_kept(client: Client, model: LanguageModel, path: str) -> None:
+    for n in range(3):
+        assert client.get(f"{path}?from={n}").status_code == 200
+    client.get(f"{path}?x=entropy&x=entropy&q=1&q=1")
+    assert n_kept() == 0
+    client.get(path)
+    assert n_kept() == 1
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *PAGES[1:],
+        "/m/tiny/?top=all&end=lowest&x=entropy&y=ov_copying",
+        "/m/tiny/L1/?text=repeated-random.0&sort=mean&order=up&where=mean&min=0&max=1&x=mean&y=maximum&page=2",
+        "/m/tiny/L1N5/?examples=bottom",
+        "/m/tiny/L1H2/?view=row&examples=60&example=1",
+        "/m/tiny/text/kept/bundled-texts.0/?q=8&k=6&all=1",
+    ],
+)
+def test_every_view_that_pages_link_to_is_kept(client: Client, model: LanguageModel, path: str) -> None:
+    client.get(path)
+    assert n_kept() == 1
+
+
 def test_other_code_makes_other_pages(client: Client, model: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:
     client.get("/m/tiny/")
     monkeypatch.setattr(caching, "code_fingerprint", lambda: "other code")

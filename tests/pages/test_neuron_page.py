@@ -311,5 +311,5 @@ def test_every_figure_is_a_drawing_and_a_table(client: Client, model: LanguageMo
 def test_another_survey_is_read_and_goes_on_in_the_links(client: Client, model: LanguageModel) -> None:
     survey = Survey.objects.get(dataset="sotu").hash[:12]
     content = page(client, f"{PATH}/?survey={survey}")
-    assert f"?examples=bottom&amp;survey={survey}#examples" in content
+    assert f"?survey={survey}&amp;examples=bottom#examples" in content
     assert f"/rows/{data_of(client)['examples']['top'][0]['row']}/?survey={survey}" in content

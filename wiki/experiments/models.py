@@ -46,7 +46,8 @@ class Measurement(models.Model):
     # NULL: a model that is to be added
     model = models.ForeignKey(LanguageModel, null=True, on_delete=models.CASCADE, related_name="measurements")
     spec = models.JSONField()
-    asked_at = models.DateTimeField(default=timezone.now)  # for the last time while it was unfinished
+    # for the last time while it was unfinished; of a text, for the last time
+    asked_at = models.DateTimeField(default=timezone.now)
     # NULL until the artifact is in the store
     finished_at = models.DateTimeField(null=True)
 
@@ -121,3 +122,17 @@ class Job(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.shard} of {(self.survey_id or self.measurement_id or '')[:8]}, {self.state}"
+
+
+class TextCount(models.Model):
+    """How many new texts a client has asked for within a minute; those of past minutes are removed with the next."""
+
+    client = models.CharField(max_length=64)
+    minute = models.PositiveBigIntegerField()  # since 1970
+    n = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["client", "minute"], name="one_count_a_client_and_minute")]
+
+    def __str__(self) -> str:
+        return f"{self.n} texts of {self.client}"

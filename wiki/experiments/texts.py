@@ -6,14 +6,14 @@ import dataclasses
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from analysis.schema import JobKind, PromotedSpec, PromptSpec
 from wiki.components.models import LanguageModel
 
 from .jobs import ask_for_measurement
-from .models import Job, Measurement
+from .models import Job, Measurement, TextCount
 from .progress import silent_for_long
 from .results import measurement_is_readable
 
@@ -33,8 +33,13 @@ class PromptProgress:
 
 
 def ask_for_prompt(model: LanguageModel, text: str) -> Measurement:
-    """Have a text measured, or find it measured already."""
-    return ask_for_measurement(JobKind.PROMPT, _spec(model, text), model=model)
+    """Have a text measured, or find it measured already: from now on it is kept for so long again."""
+    with transaction.atomic():
+        prompt = ask_for_measurement(JobKind.PROMPT, _spec(model, text), model=model)
+        if prompt.finished_at:
+            prompt.asked_at = timezone.now()
+            prompt.save(update_fields=["asked_at"])
+    return prompt
 
 
 def is_at_hand(model: LanguageModel, text: str) -> bool:
@@ -45,6 +50,18 @@ def is_at_hand(model: LanguageModel, text: str) -> bool:
     if prompt.finished_at:
         return measurement_is_readable(prompt)
     return Job.objects.filter(measurement=prompt, state__in=(Job.State.QUEUED, Job.State.RUNNING)).exists()
+
+
+def count_text(client: str, *, minute: int, at_most: int) -> bool:
+    """Count a new text of a client; False, and not counted, where it has asked for `at_most` within this minute.
+
+    One conditional UPDATE, so that processes and machines that count at once count right.
+    """
+    mine = TextCount.objects.filter(client=client, minute=minute)
+    if not mine.exists():
+        TextCount.objects.filter(minute__lt=minute).delete()
+        TextCount.objects.bulk_create([TextCount(client=client, minute=minute)], ignore_conflicts=True)
+    return bool(mine.filter(n__lt=at_most).update(n=F("n") + 1))
 
 
 def find_prompt(model: LanguageModel, name: str) -> Measurement | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import gzip
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -34,31 +34,38 @@ CACHE_CONTROL = "no-cache"
 View = Callable[..., HttpResponse]
 
 
-def cached_page(view: View) -> View:
+def cached_page(*parameters: str) -> Callable[[View], View]:
     """Keep the answers of a view of a model's part (`slug`, and `prompt_hash` of a text) for anonymous readers.
 
-    Only whole pages without a form, and only those during which nothing turned out to be unreadable.
+    Only whole pages without a form, only those during which nothing turned out to be unreadable, and only under
+    queries of these parameters, each once: what the page does not know would keep the same page again and again.
     """
 
-    @functools.wraps(view)
-    def cached_view(request: HttpRequest, *args: Any, slug: str, **kwargs: Any) -> HttpResponse:
-        version = _version(slug, kwargs.get("prompt_hash") or request.GET.get("text", "")) if _may_keep(request) else ""
-        if not version:
-            return view(request, *args, slug=slug, **kwargs)
-        key = f"page:{hashlib.sha256(f'{request.get_full_path()} {version}'.encode()).hexdigest()}"
-        if kept := cache.get(key):
-            return _answer(request, *kept)
-        failures = n_failures()
-        response = view(request, *args, slug=slug, **kwargs)
-        if n_failures() == failures and _may_be_kept(request, response):
-            # weak, because it names the page and not its compressed bytes
-            etag = f'W/"{hashlib.sha256(response.content).hexdigest()[:32]}"'
-            kept = gzip.compress(response.content, compresslevel=GZIP_LEVEL, mtime=0), response["Content-Type"], etag
-            cache.set(key, kept, timeout=KEPT_SECONDS)
-            return _answer(request, *kept)
-        return response
+    def keeping(view: View) -> View:
+        @functools.wraps(view)
+        def cached_view(request: HttpRequest, *args: Any, slug: str, **kwargs: Any) -> HttpResponse:
+            may_keep = _may_keep(request, parameters)
+            text = kwargs.get("prompt_hash") or request.GET.get("text", "")
+            version = _version(slug, text) if may_keep else ""
+            if not version:
+                return view(request, *args, slug=slug, **kwargs)
+            key = f"page:{hashlib.sha256(f'{request.get_full_path()} {version}'.encode()).hexdigest()}"
+            if kept := cache.get(key):
+                return _answer(request, *kept)
+            failures = n_failures()
+            response = view(request, *args, slug=slug, **kwargs)
+            if n_failures() == failures and _may_be_kept(request, response):
+                # weak, because it names the page and not its compressed bytes
+                etag = f'W/"{hashlib.sha256(response.content).hexdigest()[:32]}"'
+                zipped = gzip.compress(response.content, compresslevel=GZIP_LEVEL, mtime=0)
+                kept = zipped, response["Content-Type"], etag
+                cache.set(key, kept, timeout=KEPT_SECONDS)
+                return _answer(request, *kept)
+            return response
 
-    return cached_view
+        return cached_view
+
+    return keeping
 
 
 def _answer(request: HttpRequest, zipped: bytes, content_type: str, etag: str) -> HttpResponse:
@@ -71,14 +78,14 @@ def _answer(request: HttpRequest, zipped: bytes, content_type: str, etag: str) -
     return response
 
 
-def _may_keep(request: HttpRequest) -> bool:
-    """Whether the answer is the same for everybody. A survey that the URL names (`?survey=`) is not in the
-    version."""
+def _may_keep(request: HttpRequest, parameters: Collection[str]) -> bool:
+    """Whether the answer is the same for everybody and somebody may want it twice. A survey that the URL names
+    (`?survey=`) is not in the version."""
     return (
         request.method in ("GET", "HEAD")
         and settings.SESSION_COOKIE_NAME not in request.COOKIES
-        and "survey" not in request.GET
         and len(request.META.get("QUERY_STRING", "")) <= MAX_QUERY
+        and all(name in parameters and name != "survey" and len(values) == 1 for name, values in request.GET.lists())
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 from django.utils.safestring import SafeString
@@ -38,7 +39,7 @@ class OneKind:
 
     key: str
     heads: list[Neighbour]
-    model_url: str
+    url_of: Callable[[Component], str]
     offset: int | None  # how many positions the key is before the query; None where that makes no difference
     absent: str = ""
 
@@ -52,7 +53,7 @@ class OneKind:
 
     @property
     def links(self) -> SafeString:
-        return linked_heads([(str(head.component), head.figure) for head in self.heads[:N_SHOWN]], at=self.model_url)
+        return linked_heads([(head.component, head.figure) for head in self.heads[:N_SHOWN]], url_of=self.url_of)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,12 +91,12 @@ def compositions_of(measurements: Measurements, model: LanguageModel, component:
     if result is None:
         return Compositions([], absent=measurements.weights.absent)
     meta, file = result.artifact.meta, f"layer-{component.layer}"
-    model_url = model.get_absolute_url()
+    url_of = measurements.url_of
     kinds = []
     try:
         for key in KINDS:
             if reason := meta["absent"].get(f"{key}_composition"):
-                kinds.append(OneKind(key, [], model_url, None, reason))
+                kinds.append(OneKind(key, [], url_of, None, reason))
                 continue
             ratios, heads = (
                 result.read(f"head.{key}_composition{end}", (component.head, 0), file=file).tolist()
@@ -107,7 +108,7 @@ def compositions_of(measurements: Measurements, model: LanguageModel, component:
                 if head >= 0
             ]
             reason = "" if found else "no head comes before this one."
-            kinds.append(OneKind(key, found, model_url, None if key == "v" else meta["offsets"][0], reason))
+            kinds.append(OneKind(key, found, url_of, None if key == "v" else meta["offsets"][0], reason))
     except StoreError as error:
         return Compositions([], absent=str(error))
     baseline = meta["baseline"]

@@ -131,15 +131,13 @@ def _card(measured: MeasuredMetric, value: HeadValue) -> Card:
     )
 
 
-def rows_of(cards: list[Card], *, model_url: str) -> SafeString:
+def rows_of(measurements: Measurements, cards: list[Card]) -> SafeString:
     """Metrics as rows of a table: name, value with its standard error, rank, range of all heads."""
-    rows = []
+    rows, page = [], _before_metric(measurements)
     for card in cards:
         metric, value = card.metric, card.value
         unit = f", {metric.unit}" if metric.unit else ""
-        rows.append(
-            f'<tr><th scope="row"><a href="{model_url}?metric={metric.key}">{escape(metric.label)}</a>{unit}</th>'
-        )
+        rows.append(f'<tr><th scope="row"><a href="{page}{metric.key}">{escape(metric.label)}</a>{unit}</th>')
         if value is None:
             rows.append(f'<td colspan="3" class="absent">{escape(card.absent_reason)}</td></tr>')
             continue
@@ -153,18 +151,23 @@ def rows_of(cards: list[Card], *, model_url: str) -> SafeString:
     return mark_safe("".join(rows))  # noqa: S308 (figures and sentences are escaped; the rest is our own)
 
 
-def head_columns_html(model: LanguageModel) -> SafeString:
+def _before_metric(measurements: Measurements) -> SafeString:
+    """What stands before a metric's key in the address of the model's map by that metric."""
+    return mark_safe(escape(f"{measurements.model_url}?{measurements.survey_and}metric="))  # noqa: S308 (escaped here)
+
+
+def head_columns_html(measurements: Measurements) -> SafeString:
     """Headings of a table of heads, each a link to the model's map by that metric."""
-    page = model.get_absolute_url()
+    page = _before_metric(measurements)
     return join_markup(
-        '<th scope="col"><a href="{}?metric={}">{}</a>{}</th>',
+        '<th scope="col"><a href="{}{}">{}</a>{}</th>',
         ((page, metric.key, metric.label, f", {metric.unit}" if metric.unit else "") for metric in HEAD_METRICS),
     )
 
 
 def head_rows_html(measurements: Measurements, model: LanguageModel, layer: int) -> SafeString:
     """Rows of a table: each head of a layer with every metric, the figure and its place, or that there is none."""
-    rows, page = [], model.get_absolute_url()
+    rows = []
     for component in model.heads(layer):
         values = [_value_of(measurements, metric, component) for metric in HEAD_METRICS]
         cells = join_markup(
@@ -176,7 +179,7 @@ def head_rows_html(measurements: Measurements, model: LanguageModel, layer: int)
                 for value in values
             ),
         )
-        rows.append((f"{page}{component}/", component, cells))
+        rows.append((measurements.url_of(component), component, cells))
     return join_markup('<tr><th scope="row"><a href="{}">{}</a></th>{}</tr>', rows)
 
 

@@ -6,26 +6,20 @@ import ipaddress
 import time
 
 from django.conf import settings
-from django.core.cache import cache
 from django.http import HttpRequest
+
+from wiki.experiments.texts import count_text
 
 TEXTS_A_MINUTE = 10
 WINDOW_SECONDS = 60
 
 
 def seconds_to_wait(request: HttpRequest) -> int:
-    """Count a new text of the client; 0, or how many seconds it has to wait where it has had its share of this minute.
-
-    The count is in the cache that all processes of the site share.
-    """
-    window, passed = divmod(time.time(), WINDOW_SECONDS)
-    key = f"texts:{client_of(request)}:{int(window)}"
-    cache.add(key, 0, timeout=2 * WINDOW_SECONDS)
-    try:
-        n = cache.incr(key)
-    except ValueError:  # dropped since it was added: the cache was full
+    """Count a new text of the client; 0, or the seconds it has to wait where it has had its share of this minute."""
+    minute, passed = divmod(time.time(), WINDOW_SECONDS)
+    if count_text(client_of(request), minute=int(minute), at_most=TEXTS_A_MINUTE):
         return 0
-    return 0 if n <= TEXTS_A_MINUTE else max(1, round(WINDOW_SECONDS - passed))
+    return max(1, round(WINDOW_SECONDS - passed))
 
 
 def client_of(request: HttpRequest) -> str:

@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import logging
 from typing import Any
+from urllib.parse import urlencode
 
 import numpy as np
 from django.urls import reverse
@@ -132,22 +133,49 @@ class Measurements:
     absent: dict[str, str]  # why a metric is not in `metrics`, by key
     damaged: list[str]  # a sentence for each finished survey that cannot be opened
     unread: dict[str, str]  # why a pinned survey is not in `results`, by dataset
+    survey: str = ""  # the survey that the URL names (`?survey=`), by the digits that it has there
+
+    @functools.cached_property
+    def survey_query(self) -> str:
+        """What ends every link to a part of the model that has no parameters of its own: `?survey=…`, or nothing."""
+        return f"?{urlencode({'survey': self.survey})}" if self.survey else ""
+
+    @functools.cached_property
+    def survey_and(self) -> str:
+        """What the parameters of every other such link begin with: `survey=…&`, or nothing."""
+        return f"{self.survey_query[1:]}&" if self.survey else ""
+
+    @functools.cached_property
+    def model_url(self) -> str:
+        """What the addresses of all pages of the model begin with."""
+        return self.model.get_absolute_url()
+
+    def url_of(self, component: Component) -> str:
+        """The page of a component, read from the same survey as this one."""
+        return f"{self.model_url}{component}/{self.survey_query}"
 
     @property
     def pending(self) -> bool:
-        """Whether a survey may still finish."""
-        return any(not (progress.finished or progress.failed) for progress in self.progress)
+        """Whether a survey may still finish, or the weights may still be read."""
+        return self.weights.pending or any(not (progress.finished or progress.failed) for progress in self.progress)
 
     @property
-    def n_finished(self) -> int:
-        return sum(progress.finished for progress in self.progress)
+    def all_finished(self) -> bool:
+        """Whether every survey is finished and nothing is under way."""
+        return not self.weights.pending and all(progress.finished for progress in self.progress)
+
+    @property
+    def n_landed(self) -> int:
+        """Of the surveys and the reading of weights, how many there are to show."""
+        return sum(progress.finished for progress in self.progress) + (self.weights.result is not None)
 
     @property
     def poll_url(self) -> str:
         """Where a page asks how far the surveys are; empty when nothing can change any more."""
         if not self.pending:
             return ""
-        return reverse("model-progress", args=[self.model.slug], query={"seen": self.n_finished})
+        asked = {"survey": self.survey} if self.survey else {}
+        return reverse("model-progress", args=[self.model.slug], query={**asked, "seen": self.n_landed})
 
     @property
     def natural(self) -> SurveyResult | None:
@@ -229,7 +257,7 @@ def measurements_of(model: LanguageModel, *, survey: str = "") -> Measurements:
             damaged.append(unread[finished.dataset])
     weights = weights_of(model, results.get(METRIC_DATASETS[DatasetKind.NATURAL]))
     metrics, absent = _read_metrics(results, unread, weights)
-    return Measurements(model, progress, results, weights, metrics, absent, damaged, unread)
+    return Measurements(model, progress, results, weights, metrics, absent, damaged, unread, survey)
 
 
 def get_survey(model: LanguageModel, name: str) -> Survey:

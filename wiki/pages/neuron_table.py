@@ -22,6 +22,8 @@ from .markup import join_markup
 from .neuron_values import figures_of
 
 PER_PAGE = 50
+# What the URL of a layer's page says.
+NAMES = ("text", "survey", "sort", "order", "where", "min", "max", "x", "y", "page")
 BY_KEY = {metric.key: metric for metric in NEURON_METRICS}
 
 

@@ -9,10 +9,10 @@ import numpy as np
 from django.utils.safestring import SafeString
 
 from analysis.schema import Component
-from wiki.components.models import LanguageModel
 from wiki.experiments.results import Result, SurveyResult, Vocabulary
 
 from .markup import join_markup
+from .measurements import Measurements
 from .numbers import short
 from .shading import visible
 
@@ -115,17 +115,17 @@ def weight_tokens(result: Result, vocabulary: Vocabulary, component: Component) 
     return lists
 
 
-def nearest_neurons(result: Result, component: Component, *, model: LanguageModel) -> list[Neighbours]:
+def nearest_neurons(result: Result, measurements: Measurements, component: Component) -> list[Neighbours]:
     """The neurons that read, and that write, the most similar directions."""
     file = f"layer-{component.layer}"
     names = set(result.names(file=file))
-    found, page = [], model.get_absolute_url()
+    found, d_mlp = [], measurements.model.d_mlp
     for key, label in (("input", "reads alike"), ("output", "writes alike")):
         if f"neuron.nearest_{key}_neurons" not in names:
             continue
         numbers = result.read(f"neuron.nearest_{key}_neurons", component.neuron, file=file).tolist()
         cosines = result.read(f"neuron.nearest_{key}_cosines", component.neuron, file=file).tolist()
-        neurons = [Component(number // model.d_mlp, neuron=number % model.d_mlp) for number in numbers if number >= 0]
-        rows = [(neuron, f"{page}{neuron}/", cosine) for neuron, cosine in zip(neurons, cosines, strict=False)]
+        neurons = [Component(number // d_mlp, neuron=number % d_mlp) for number in numbers if number >= 0]
+        rows = [(neuron, measurements.url_of(neuron), cosine) for neuron, cosine in zip(neurons, cosines, strict=False)]
         found.append(Neighbours(key, label, rows))
     return found

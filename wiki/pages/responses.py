@@ -8,8 +8,6 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 
-from wiki.experiments.progress import Progress
-
 
 def data_response(data: dict[str, Any]) -> JsonResponse:
     """Readable JSON in which what is not a number is null."""
@@ -24,10 +22,9 @@ def _finite(data: Any) -> Any:
     return None if isinstance(data, float) and not math.isfinite(data) else data
 
 
-def progress_response(request: HttpRequest, items: list[Progress], *, poll_url: str, landed: bool) -> HttpResponse:
+def progress_response(request: HttpRequest, context: dict[str, Any], *, landed: bool) -> HttpResponse:
     """The progress fragment; where new numbers have landed it says so and wakes `survey-progress.js`."""
-    context = {"items": items, "poll_url": poll_url, "landed": landed}
-    response = render(request, "pages/_progress.html", context)
+    response = render(request, "pages/_progress.html", {**context, "landed": landed})
     if landed:
         response["HX-Trigger"] = "landed"
     response["Cache-Control"] = "no-store"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -45,6 +46,7 @@ class Scatter:
     model: LanguageModel
     x: MeasuredMetric
     y: MeasuredMetric
+    url_of: Callable[[Component], str]
 
     @property
     def title(self) -> str:
@@ -79,14 +81,13 @@ class Scatter:
     def to_plotly(self) -> dict[str, Any]:
         """A figure as plotly reads it (`plotly.io.from_json`), without colours: those are the page's."""
         rows = self.rows()
-        base = self.model.get_absolute_url()
         trace: dict[str, Any] = {
             "type": "scatter",
             "mode": "markers",
             "x": [row[1] for row in rows],
             "y": [row[3] for row in rows],
             "text": [str(row[0]) for row in rows],
-            "customdata": [f"{base}{row[0]}/" for row in rows],
+            "customdata": [self.url_of(row[0]) for row in rows],
             "hovertemplate": "%{text}: %{x:.2f}, %{y:.2f}<extra></extra>",
         }
         for axis, measured, place in (("x", self.x, 2), ("y", self.y, 4)):
@@ -109,7 +110,7 @@ def scatter_of(measurements: Measurements, axes: Axes) -> tuple[Scatter | None, 
         if metric.key not in measurements.metrics:
             return None, f"{metric.label}: {measurements.absent[metric.key]}"
     metrics = measurements.metrics
-    return Scatter(measurements.model, metrics[axes.x.key], metrics[axes.y.key]), ""
+    return Scatter(measurements.model, metrics[axes.x.key], metrics[axes.y.key], measurements.url_of), ""
 
 
 def _axis(metric: Metric) -> str:

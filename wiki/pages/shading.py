@@ -3,10 +3,12 @@ than all its numbers."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from html import escape  # Django's own is four times as slow, for lazy texts that are none here
 
 from django.utils.safestring import SafeString, mark_safe
+
+from analysis.schema import Component
 
 _SPACES = str.maketrans({"\n": "↵", "\t": "⇥", "\r": "␍"})
 
@@ -36,10 +38,10 @@ def table_rows(rows: Iterable[Sequence[str]]) -> SafeString:
     return mark_safe("".join(parts))  # noqa: S308 (cells are escaped above)
 
 
-def linked_heads(heads: Iterable[tuple[str, str]], *, at: str) -> SafeString:
-    """Heads as links, each with its figure; `at` is the address of their model's page."""
+def linked_heads(heads: Iterable[tuple[Component, str]], *, url_of: Callable[[Component], str]) -> SafeString:
+    """Heads as links, each with its figure; `url_of` gives the address of a head's page."""
     parts = [
-        f'<span class="together"><a href="{escape(at)}{head}/">{head}</a> '
+        f'<span class="together"><a href="{escape(url_of(head))}">{head}</a> '
         f'<span class="mono">{escape(figure)}</span></span>'
         for head, figure in heads
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -24,11 +25,11 @@ class SimilarHeads:
 
     heads: list[tuple[Component, float]]
     n_figures: int  # that the distance is over
-    model_url: str
+    url_of: Callable[[Component], str]
 
     @property
     def links(self) -> SafeString:
-        return linked_heads([(str(head), short(distance)) for head, distance in self.heads], at=self.model_url)
+        return linked_heads([(head, short(distance)) for head, distance in self.heads], url_of=self.url_of)
 
     def to_json(self) -> dict[str, Any]:
         heads = [[str(component), distance] for component, distance in self.heads]
@@ -41,16 +42,15 @@ def similar_heads(measurements: Measurements, component: Component) -> SimilarHe
     The distance is a root mean square over figures, so that 1 is one standard deviation in each. A figure that any
     head lacks, or that all share, is left out.
     """
-    model_url = measurements.model.get_absolute_url()
     columns = [measured.values.astype(float)[..., None] for measured in measurements.metrics.values()]
     columns += _masses(measurements)
     if not columns:
-        return SimilarHeads([], 0, model_url)
+        return SimilarHeads([], 0, measurements.url_of)
     figures = np.concatenate(columns, axis=-1)  # [layer, head, figure]
     spread = figures.std((0, 1))
     usable = np.isfinite(spread) & (spread > 0)
     if not usable.any():
-        return SimilarHeads([], 0, model_url)
+        return SimilarHeads([], 0, measurements.url_of)
     standardised = figures[..., usable] / spread[usable]
     here = standardised[component.layer, component.head]
     distances = np.sqrt(np.square(standardised - here).mean(-1)).ravel()
@@ -58,7 +58,7 @@ def similar_heads(measurements: Measurements, component: Component) -> SimilarHe
     own = component.layer * n_heads + (component.head or 0)
     order = [int(i) for i in np.argsort(distances, kind="stable") if i != own][:N_SIMILAR]
     heads = [(Component(i // n_heads, head=i % n_heads), float(distances[i])) for i in order]
-    return SimilarHeads(heads, int(usable.sum()), model_url)
+    return SimilarHeads(heads, int(usable.sum()), measurements.url_of)
 
 
 def _masses(measurements: Measurements) -> list[np.ndarray]:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 from typing import Any
-from urllib.parse import urlencode
 
 import numpy as np
 
 from analysis.schema import Component
-from wiki.components.models import LanguageModel
 
 from .attention import Text
 from .levels import attention_levels
+from .measurements import Measurements
 from .numbers import short
 from .shading import token_name
+from .state import State
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,14 +44,15 @@ def bytes_url(text: Text, layer: int) -> str:
     return text.layer_url(layer)
 
 
-def thumbnails_of(text: Text, model: LanguageModel, layer: int) -> list[Thumbnail]:
+def thumbnails_of(text: Text, measurements: Measurements, layer: int) -> list[Thumbnail]:
     """Each head's strongest attention off the first token on a text."""
     patterns = text.result.layer_patterns(text.row.index, layer)
-    tokens, page, query = text.row.tokens, model.get_absolute_url(), urlencode({"text": text.key})
+    tokens, page = text.row.tokens, measurements.model_url
+    query = State.of({"survey": measurements.survey, "text": text.key}).query
     n = len(tokens)
     strongest = patterns[:, :, 1:].reshape(len(patterns), -1).argmax(1).tolist()
     found = []
-    for head, place in zip(model.heads(layer), strongest, strict=True):
+    for head, place in zip(measurements.model.heads(layer), strongest, strict=True):
         dest, src = place // (n - 1), place % (n - 1) + 1
         found.append(
             Thumbnail(

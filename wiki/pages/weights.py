@@ -17,6 +17,8 @@ class Weights:
     result: Result | None
     absent: str = ""  # a sentence, where there is no result
     hash: str = ""  # of the measurement, where there is a result
+    pending: bool = False  # whether they are being read, or wait for it
+    layers_done: int = 0  # while pending
 
 
 def weights_of(model: LanguageModel, survey: SurveyResult | None) -> Weights:
@@ -32,8 +34,10 @@ def weights_of(model: LanguageModel, survey: SurveyResult | None) -> Weights:
         return Weights(None, "not measured: the weights were not asked about.")
     if weights.finished_at is None:
         job = weights.job
-        reason = job.error if job.state == Job.State.FAILED else f"{job.rows_done} of {model.n_layers} layers are read."
-        return Weights(None, f"not measured yet: {reason}")
+        if job.state == Job.State.FAILED:
+            return Weights(None, f"not measured yet: {job.error}")
+        sentence = f"not measured yet: {job.rows_done} of {model.n_layers} layers are read."
+        return Weights(None, sentence, pending=True, layers_done=job.rows_done)
     try:
         return Weights(open_weights(weights), hash=weights.hash)
     except StoreError as error:

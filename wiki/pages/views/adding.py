@@ -11,7 +11,7 @@ from analysis.schema import JobKind, ModelSource, SchemaError
 from wiki.experiments.jobs import ask_for_measurement
 from wiki.experiments.models import Measurement
 
-from ..access import require_operator
+from ..access import page_of_operators, require_operator
 from ..adding import Adding, adding_of
 from ..errors import NotFound
 from ..responses import data_response
@@ -20,8 +20,8 @@ FIELDS = ("source", "revision", "slug")
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
+@page_of_operators
 def add_model(request: HttpRequest) -> HttpResponse:
-    require_operator(request.user)
     typed = {name: request.POST.get(name, "").strip() for name in FIELDS}
     if request.method != "POST":
         return render(request, "pages/add_model.html", {"typed_model": typed})
@@ -42,6 +42,7 @@ def _get_adding_for_operator(request: HttpRequest, asked: str) -> Adding:
 
 
 @require_safe
+@page_of_operators
 def adding_page(request: HttpRequest, asked: str) -> HttpResponse:
     adding = _get_adding_for_operator(request, asked)
     context = {"adding": adding, "json_url": reverse("adding-json", args=[asked])}

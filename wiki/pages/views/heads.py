@@ -28,7 +28,7 @@ from ..numbers import percent
 from ..promoted import WHAT, TokenTexts, promoted_by, token_texts_of
 from ..responses import data_response
 from ..similar import similar_heads
-from ..state import State
+from ..state import NAMES, State
 from ..who_attends import source_of
 
 # A head whose first token gets more than this share of its attention is said to rest there.
@@ -36,7 +36,7 @@ MOSTLY = 0.5
 
 
 @require_safe
-@cached_page
+@cached_page(*NAMES)
 def head_page(request: HttpRequest, slug: str, component: Component) -> HttpResponse:
     model = get_model(slug)
     require_component(model, component)
@@ -50,7 +50,6 @@ def head_page(request: HttpRequest, slug: str, component: Component) -> HttpResp
     context = {
         "model": model,
         "page_url": reverse("head", args=[model.slug, component]),
-        "model_url": model.get_absolute_url(),
         "jump_model": model.slug,
         "component": component,
         "layer": Component(component.layer),
@@ -58,7 +57,7 @@ def head_page(request: HttpRequest, slug: str, component: Component) -> HttpResp
         "next": following,
         "kv_head": kv_head_of(model, component),
         "kv_siblings": kv_siblings(model, component),
-        "survey_query": State.of({"survey": state.parts.get("survey", "")}).query,
+        "survey_state": State.of({"survey": state.parts.get("survey", "")}).query,
         "examples_query": State.of({name: state.parts.get(name, "") for name in ("survey", "examples")}).query,
         "measurements": measurements,
         "values": values,
@@ -66,7 +65,7 @@ def head_page(request: HttpRequest, slug: str, component: Component) -> HttpResp
         "extremes": found,
         "cards": cards[:ON_CARDS],
         "others": cards[ON_CARDS:],
-        "other_rows": rows_of(cards[ON_CARDS:], model_url=model.get_absolute_url()),
+        "other_rows": rows_of(measurements, cards[ON_CARDS:]),
         "mass": mass_of(measurements, component),
         "examples": examples_of(measurements, model, component, state, token_texts),
         "tokens": head_tokens_of(measurements, component, token_texts),
@@ -75,7 +74,7 @@ def head_page(request: HttpRequest, slug: str, component: Component) -> HttpResp
         "first_token_share": percent(values["first_token"].value) if "first_token" in values else None,
         "rests": "first_token" in values and values["first_token"].value > MOSTLY,
         "provenance": provenance_of(measurements),
-        "json_url": reverse("head-json", args=[model.slug, component]),
+        "json_url": reverse("head-json", args=[model.slug, component], query=request.GET),
         **_viewer_context(
             state,
             measurements,

@@ -39,7 +39,7 @@ def kv_head_page(request: HttpRequest, slug: str, component: Component) -> HttpR
             if card.metric.key in measurements.absent
         ],
         "provenance": provenance_of(measurements),
-        "json_url": reverse("kv-head-json", args=[model.slug, component]),
+        "json_url": reverse("kv-head-json", args=[model.slug, component], query=request.GET),
     }
     return render(request, "pages/kv_head.html", context)
 

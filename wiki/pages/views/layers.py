@@ -24,7 +24,7 @@ from ..footer import provenance_of
 from ..markup import join_markup
 from ..measurements import Measurements, measurements_of
 from ..neuron_scatter import scatter_of
-from ..neuron_table import NeuronTable, TableQuery, parse_query, require_query, table_of
+from ..neuron_table import NAMES, NeuronTable, TableQuery, parse_query, require_query, table_of
 from ..residual import residual_of
 from ..responses import data_response
 from ..state import State
@@ -39,7 +39,7 @@ DEFINITIONS = join_markup(
 
 
 @require_safe
-@cached_page
+@cached_page(*NAMES)
 def layer_page(request: HttpRequest, slug: str, component: Component) -> HttpResponse:
     model = get_model(slug)
     require_component(model, component)
@@ -51,7 +51,7 @@ def layer_page(request: HttpRequest, slug: str, component: Component) -> HttpRes
         "jump_model": model.slug,
         "component": component,
         "measurements": measurements,
-        "head_columns": head_columns_html(model),
+        "head_columns": head_columns_html(measurements),
         "definitions": DEFINITIONS,
         "head_rows": head_rows_html(measurements, model, layer),
         "absent": [
@@ -65,7 +65,7 @@ def layer_page(request: HttpRequest, slug: str, component: Component) -> HttpRes
         **_thumbnails_context(measurements, model, layer, query),
         **_neurons_context(measurements, model, layer, query),
         "provenance": provenance_of(measurements),
-        "json_url": reverse("layer-json", args=[model.slug, component]),
+        "json_url": reverse("layer-json", args=[model.slug, component], query=request.GET),
     }
     return render(request, "pages/layer.html", context)
 
@@ -87,8 +87,9 @@ def _thumbnails_context(
         return {"texts": [], "thumbnails": []}
     tabs = [(each, query.url(text=each.key) + "#patterns", each.key == text.key) for each in texts]
     context: dict[str, Any] = {"texts": tabs, "text": text, "missing_text": missing, "thumbnails": []}
+    context["patterns_query"] = State.of({"survey": measurements.survey, "text": text.key}).query
     try:
-        context |= {"thumbnails": thumbnails_of(text, model, layer), "bytes_url": bytes_url(text, layer)}
+        context |= {"thumbnails": thumbnails_of(text, measurements, layer), "bytes_url": bytes_url(text, layer)}
     except StoreError as error:
         context["thumbnails_error"] = str(error)
     return context
@@ -178,7 +179,7 @@ def _patterns_json(
     text = require_choice(texts, state, prefer=DatasetKind.NATURAL, doing=doing, slug=model.slug).text
     data = {"text": text.key, "title": text.row.title, "tokens": list(text.row.tokens), "source": source_of(text)}
     try:
-        strongest = {str(each.component): each.to_json() for each in thumbnails_of(text, model, layer)}
+        strongest = {str(each.component): each.to_json() for each in thumbnails_of(text, measurements, layer)}
     except StoreError as error:
         return data | {"absent": str(error)}
     return data | {"bytes": bytes_url(text, layer), "strongest_off_sink": strongest}

@@ -36,7 +36,7 @@ STATE = ("metric", "top", "end", "x", "y", "survey")
 
 
 @require_safe
-@cached_page
+@cached_page(*STATE)
 def model_page(request: HttpRequest, slug: str) -> HttpResponse:
     model = get_model(slug)
     measurements = measurements_of(model, survey=request.GET.get("survey", ""))
@@ -57,9 +57,8 @@ def model_page(request: HttpRequest, slug: str) -> HttpResponse:
         "groups": METRIC_GROUPS,
         "metric": metric,
         "missing": "" if asked in HEAD_METRICS_BY_KEY else asked,
-        "model_url": model.get_absolute_url(),
         "map": head_map,
-        "map_rows": map_rows(model, head_map, metric) if head_map else "",
+        "map_rows": map_rows(measurements, head_map, metric) if head_map else "",
         "uniform": short(measured.uniform) if measured and measured.uniform is not None else "",
         "absent_reason": measurements.absent.get(metric.key),
         "measured": measured,
@@ -68,12 +67,12 @@ def model_page(request: HttpRequest, slug: str) -> HttpResponse:
         "ends": ENDS,
         "options": metric_options(metric),
         "found": found,
-        "found_rows": found_rows(model, found),
+        "found_rows": found_rows(measurements, found),
         "axes": axes,
         "x_options": metric_options(axes.x),
         "y_options": metric_options(axes.y),
         "scatter": scatter,
-        "scatter_rows": component_rows(model, scatter.table()) if scatter else "",
+        "scatter_rows": component_rows(measurements, scatter.table()) if scatter else "",
         "correlation": short(scatter.correlation) if scatter and scatter.correlation is not None else "",
         "scatter_absent": scatter_absent,
         # each form and link keeps what the others chose
@@ -83,11 +82,11 @@ def model_page(request: HttpRequest, slug: str) -> HttpResponse:
         "query": urlencode(state),
         "layers": [Component(layer) for layer in range(model.n_layers)],
         "layer_metrics": layers,
-        "layer_rows": component_rows(model, _layer_table(model, layers)),
+        "layer_rows": component_rows(measurements, _layer_table(model, layers)),
         "lens": lens,
-        "lens_links": lens_links(model, lens) if lens else "",
+        "lens_links": lens_links(measurements, lens) if lens else "",
         "provenance": provenance_of(measurements),
-        "json_url": f"{reverse('model-json', args=[model.slug])}{'?' if state else ''}{urlencode(state)}",
+        "json_url": reverse("model-json", args=[model.slug], query=request.GET),
     }
     return render(request, "pages/model.html", context)
 
@@ -165,14 +164,16 @@ def model_progress(request: HttpRequest, slug: str) -> HttpResponse:
     model = get_model(slug)
     measurements = measurements_of(model, survey=request.GET.get("survey", ""))
     # whether there are numbers to show that were not there when the page was rendered
-    landed = not measurements.pending or request.GET.get("seen", "") not in ("", str(measurements.n_finished))
-    return progress_response(request, measurements.progress, poll_url=measurements.poll_url, landed=landed)
+    landed = not measurements.pending or request.GET.get("seen", "") not in ("", str(measurements.n_landed))
+    context = {"items": measurements.progress, "measurements": measurements, "poll_url": measurements.poll_url}
+    return progress_response(request, context, landed=landed)
 
 
 @require_safe
 def random_head(request: HttpRequest, slug: str) -> HttpResponse:
     model = get_model(slug)
     layer, head = divmod(secrets.randbelow(model.n_all_heads), model.n_heads)
-    response = HttpResponseRedirect(reverse("head", args=[model.slug, Component(layer, head=head)]))
+    url = reverse("head", args=[model.slug, Component(layer, head=head)], query=request.GET)
+    response = HttpResponseRedirect(url)
     response["Cache-Control"] = "no-store"
     return response

@@ -14,7 +14,6 @@ from django.views.decorators.http import require_safe
 
 from analysis.metrics import NEURON_METRICS
 from analysis.schema import Component
-from wiki.components.models import LanguageModel
 from wiki.experiments.results import Result, StoreError, SurveyResult, Vocabulary, open_vocabulary
 
 from ..addresses import get_model, neighbours, require_component
@@ -78,7 +77,7 @@ def _read(measurements: Measurements, component: Component) -> tuple[Reading, Vo
     if weights.result is None:
         absent["weights"] = weights.absent
     elif vocabulary:
-        reading = _read_weights(reading, weights.result, vocabulary, component, measurements.model)
+        reading = _read_weights(reading, weights.result, vocabulary, measurements, component)
     return reading, vocabulary
 
 
@@ -95,11 +94,11 @@ def _read_survey(
 
 
 def _read_weights(
-    reading: Reading, result: Result, vocabulary: Vocabulary, component: Component, model: LanguageModel
+    reading: Reading, result: Result, vocabulary: Vocabulary, measurements: Measurements, component: Component
 ) -> Reading:
     try:
         tokens = weight_tokens(result, vocabulary, component)
-        return dataclasses.replace(reading, tokens=tokens, nearest=nearest_neurons(result, component, model=model))
+        return dataclasses.replace(reading, tokens=tokens, nearest=nearest_neurons(result, measurements, component))
     except StoreError as error:
         reading.absent["weights"] = f"not readable: {error}"
         return reading
@@ -135,7 +134,7 @@ def _examples(
 
 
 @require_safe
-@cached_page
+@cached_page("survey", "examples", "text")
 def neuron_page(request: HttpRequest, slug: str, component: Component) -> HttpResponse:
     model = get_model(slug)
     require_component(model, component)
@@ -166,13 +165,12 @@ def neuron_page(request: HttpRequest, slug: str, component: Component) -> HttpRe
         "group": group,
         "missing": "" if group.key == asked else asked,
         "examples": examples_html(examples),
-        "survey": request.GET.get("survey", ""),
         "own": own,
         "named_text": text,
         "missing_text": "" if own else text,
         **_scale(reading),
         "provenance": provenance_of(measurements),
-        "json_url": reverse("neuron-json", args=[model.slug, component]),
+        "json_url": reverse("neuron-json", args=[model.slug, component], query=request.GET),
     }
     return render(request, "pages/neuron.html", context)
 
@@ -260,7 +258,7 @@ def neuron_row(request: HttpRequest, slug: str, component: Component, row: int) 
         "text": text,
         **_scale(reading),
         "provenance": provenance_of(measurements),
-        "json_url": reverse("neuron-json", args=[model.slug, component]),
+        "json_url": reverse("neuron-json", args=[model.slug, component], query=request.GET),
     }
     is_fragment = request.headers.get("HX-Request") == "true"
     response = render(request, "pages/_neuron_row.html" if is_fragment else "pages/neuron_row.html", context)
@@ -272,6 +270,7 @@ def neuron_row(request: HttpRequest, slug: str, component: Component, row: int) 
 def random_neuron(request: HttpRequest, slug: str) -> HttpResponse:
     model = get_model(slug)
     layer, neuron = divmod(secrets.randbelow(model.n_layers * model.d_mlp), model.d_mlp)
-    response = HttpResponseRedirect(reverse("neuron", args=[model.slug, Component(layer, neuron=neuron)]))
+    url = reverse("neuron", args=[model.slug, Component(layer, neuron=neuron)], query=request.GET)
+    response = HttpResponseRedirect(url)
     response["Cache-Control"] = "no-store"
     return response

@@ -137,7 +137,7 @@ def _kept_url(model: LanguageModel, text: Text) -> str:
 
 
 @require_safe
-@cached_page
+@cached_page("q", "k", "all")
 def text_page(request: HttpRequest, slug: str, prompt_hash: str) -> HttpResponse:
     model = get_model(slug)
     prompt = get_prompt(model, prompt_hash)
@@ -221,7 +221,7 @@ def promoted_progress(request: HttpRequest, slug: str, prompt_hash: str) -> Http
 
 
 @require_safe
-@cached_page
+@cached_page("q", "k", "all")
 def kept_text_page(request: HttpRequest, slug: str, dataset: str, row: int) -> HttpResponse:
     model = get_model(slug)
     text = _get_kept(model, dataset, row)

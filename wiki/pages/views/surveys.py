@@ -75,7 +75,7 @@ def _progress_context(survey: Survey) -> dict[str, Any]:
 @require_safe
 def survey_progress(request: HttpRequest, survey_hash: str) -> HttpResponse:
     context = _progress_context(_get_survey(survey_hash))
-    return progress_response(request, **context, landed=not context["poll_url"])
+    return progress_response(request, context, landed=not context["poll_url"])
 
 
 @require_safe
