@@ -37,14 +37,6 @@ class AttentionReading:
 
 
 @dataclasses.dataclass(frozen=True)
-class NeuronReading:
-    """What the neurons of a layer did in one forward pass."""
-
-    activation: Float[Tensor, "batch pos neuron"]  # what W_out reads
-    gate: Float[Tensor, "batch pos neuron"] | None  # of a gated MLP, before the activation function
-
-
-@dataclasses.dataclass(frozen=True)
 class ResidualReading:
     """The residual stream on its way through a layer in one forward pass."""
 
@@ -56,7 +48,9 @@ class ResidualReading:
 
 # Called with the layer's number and what was read, in the order in which the model computes it.
 AttentionReader = Callable[[int, AttentionReading], None]
-NeuronReader = Callable[[int, NeuronReading], None]
+NeuronReader = Callable[[int, Float[Tensor, "batch pos neuron"]], None]  # activations: what W_out reads
+# What is above 0 where a neuron is active: of a gated MLP the gate before its activation function, else the activation.
+GateReader = Callable[[int, Float[Tensor, "batch pos neuron"]], None]
 StartReader = Callable[[int, Float[Tensor, "batch pos d_model"]], None]
 ResidualReader = Callable[[int, ResidualReading], None]
 PatternReader = Callable[[int, Float[Tensor, "batch head dest src"]], None]
@@ -145,11 +139,13 @@ def reading(
     start: StartReader | None = None,
     attention: AttentionReader | None = None,
     neurons: NeuronReader | None = None,
+    gates: GateReader | None = None,
     residual: ResidualReader | None = None,
 ) -> Iterator[None]:
     """While the block runs, hand what each layer does to the readers. The model is restored afterwards.
 
-    `start` is given the residual stream that enters a layer, before anything else of it is read.
+    `start` is given the residual stream that enters a layer, before anything else of it is read; `gates` what is above
+    0 where a neuron is active, before `neurons` the activations.
     """
     before = model.config._attn_implementation  # noqa: SLF001 (transformers has a setter but no getter)
     handles: list[Any] = []
@@ -159,9 +155,12 @@ def reading(
     try:
         for layer, block in enumerate(layers_of(model)):
             if start:
-                handles.append(block.register_forward_pre_hook(_start_hook(layer, start)))
+                handles.append(block.register_forward_pre_hook(_input_hook(layer, start)))
+            if gates:
+                handles.append(_read_gates(model, layer, block, gates))
             if neurons:
-                handles += _read_neurons(model, layer, block, neurons)
+                w_out = block.get_submodule(family_of(model.config).w_out)
+                handles.append(w_out.register_forward_pre_hook(_input_hook(layer, neurons)))
             if residual:
                 handles += _read_residual(model, layer, block, residual)
         yield
@@ -179,27 +178,22 @@ def reading_patterns(model: PreTrainedModel, reader: PatternReader) -> Iterator[
         yield
 
 
-def _start_hook(layer: int, reader: StartReader) -> Callable[[nn.Module, tuple[Any, ...]], None]:
-    def at_start(module: nn.Module, inputs: tuple[Any, ...]) -> None:
+def _input_hook(layer: int, reader: StartReader) -> Callable[[nn.Module, tuple[Any, ...]], None]:
+    def at_input(module: nn.Module, inputs: tuple[Any, ...]) -> None:
         reader(layer, inputs[0])
 
-    return at_start
+    return at_input
 
 
-def _read_neurons(model: PreTrainedModel, layer: int, block: nn.Module, reader: NeuronReader) -> list[Any]:
+def _read_gates(model: PreTrainedModel, layer: int, block: nn.Module, reader: GateReader) -> Any:
     family = family_of(model.config)
-    gates: list[Tensor] = []
+    if family.w_gate is None:
+        return block.get_submodule(family.w_out).register_forward_pre_hook(_input_hook(layer, reader))
 
     def at_gate(module: nn.Module, inputs: Any, output: Tensor) -> None:
-        gates.append(output)
+        reader(layer, output)
 
-    def at_activation(module: nn.Module, inputs: tuple[Any, ...]) -> None:
-        reader(layer, NeuronReading(inputs[0], gates.pop() if gates else None))
-
-    handles = [block.get_submodule(family.w_out).register_forward_pre_hook(at_activation)]
-    if family.w_gate:
-        handles.append(block.get_submodule(family.w_gate).register_forward_hook(at_gate))
-    return handles
+    return block.get_submodule(family.w_gate).register_forward_hook(at_gate)
 
 
 def _read_residual(model: PreTrainedModel, layer: int, block: nn.Module, reader: ResidualReader) -> list[Any]:

@@ -10,7 +10,7 @@ import re
 from typing import Any, Self
 
 # The version of the code that measures. It is part of every survey's spec, so a change of method is a new survey.
-CODE_VERSION = "0.2.0"
+CODE_VERSION = "0.2.1"
 
 
 class SchemaError(ValueError):

@@ -13,7 +13,7 @@ import torch
 from transformers import PreTrainedModel
 
 from analysis.anatomy import attention_weights, body_of, family_of, sizes_of
-from analysis.capture import AttentionReading, NeuronReading, ResidualReading, reading
+from analysis.capture import AttentionReading, ResidualReading, reading
 from analysis.datasets.rows import Rows
 from analysis.datasets.table import DATASETS, read_rows
 from analysis.merge import merge_partials
@@ -181,10 +181,16 @@ class Shard:
         self.layers = LayerSums(sizes, n_documents=n_documents, lens_rows=spec.lens_rows)
         self.kept = KeptRows(model, sizes)
         self.head_rows = HeadRows(sizes, rows=indices, width=width, n_frequent=n_frequent) if spec.in_depth else None
-        self.calibration = list(calibration or [])
         self.neurons: list[NeuronSums] = []
-        self._known = known or [Known.nothing(sizes.d_mlp)] * sizes.n_layers
-        self._width = width
+        if spec.in_depth:
+            shape = {"n_documents": n_documents, "n_frequent": n_frequent, "length": width}
+            known = known or [Known.nothing(sizes.d_mlp)] * sizes.n_layers
+            self.neurons = [
+                NeuronSums(
+                    sizes, calibration[layer] if calibration else None, known=known[layer], **shape, device=model.device
+                )
+                for layer in range(sizes.n_layers)
+            ]
 
     def measure(self, batch_rows: range) -> None:
         """Run the model over one batch and count it."""
@@ -206,14 +212,17 @@ class Shard:
             if self.head_rows:
                 self.head_rows.add(layer, read.pattern, batch)
 
-        def at_neurons(layer: int, read: NeuronReading) -> None:
+        def at_gates(layer: int, gates: torch.Tensor) -> None:
+            self.neurons[layer].add_gates(gates, batch)
+
+        def at_neurons(layer: int, read: torch.Tensor) -> None:
             try:
-                self._neurons(layer, read).add(read, batch)
+                self.neurons[layer].add(read, batch)
             except NotFiniteError:
                 raise self._not_finite("activations of neurons", layer) from None
 
         def at_end(layer: int, read: ResidualReading) -> None:
-            if self.spec.in_depth:
+            if self.neurons:
                 self.layers.add(layer, read, batch)
             if kept and layer == self.sizes.n_layers - 1:
                 self.kept.add_final(read.after, kept)
@@ -222,8 +231,9 @@ class Shard:
             self.model,
             start=at_start,
             attention=at_attention,
-            neurons=at_neurons if self.spec.in_depth else None,
-            residual=at_end if self.spec.in_depth or kept else None,
+            neurons=at_neurons if self.neurons else None,
+            gates=at_gates if self.neurons else None,
+            residual=at_end if self.neurons or kept else None,
         )
         with torch.inference_mode():
             with readers:
@@ -237,24 +247,6 @@ class Shard:
     @functools.cache  # noqa: B019 (a shard lives as long as its job)
     def _gram(self, layer: int) -> torch.Tensor:
         return output_gram(attention_weights(self.model, layer).o)
-
-    def _neurons(self, layer: int, read: NeuronReading) -> NeuronSums:
-        """The sums of a layer's neurons; the first batch of a survey, which nothing has calibrated, does so here."""
-        if layer == len(self.calibration):
-            self.calibration.append(Calibration.of(read))
-        if layer == len(self.neurons):
-            self.neurons.append(
-                NeuronSums(
-                    self.sizes,
-                    self.calibration[layer],
-                    known=self._known[layer],
-                    n_documents=len(self.documents),
-                    n_frequent=len(self.frequent),
-                    length=self._width,
-                    device=self.model.device,
-                )
-            )
-        return self.neurons[layer]
 
     def require_finite(self) -> None:
         """Refuse to go on with a model that computes what is no number."""
@@ -270,6 +262,11 @@ class Shard:
             f"Measuring {what} of {self.spec.model} on {self.spec.dataset}: expected finite numbers, got others in "
             f"layer {layer}; its weights may be damaged."
         )
+
+    @property
+    def calibration(self) -> list[Calibration]:
+        """By layer, once a batch is measured."""
+        return [neurons.calibration for neurons in self.neurons if neurons.calibration]
 
     def files(self, *, n_tokens: int | None = None) -> dict[str, dict[str, np.ndarray]]:
         """By file: `sums` with what is small, `layer-<n>` with a layer's neurons and kept texts.

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from analysis.anatomy import attention_weights, body_of, family_of, final_norm, unembedding_of
-from analysis.capture import AttentionReading, NeuronReading
+from analysis.capture import AttentionReading
 from analysis.patterns import compress_patterns
 from analysis.schema import Sizes
 
@@ -30,9 +30,9 @@ class KeptNeurons:
     def __init__(self) -> None:
         self._arrays: dict[int, dict[str, np.ndarray]] = {}
 
-    def add(self, layer: int, reading: NeuronReading) -> None:
+    def add(self, layer: int, activation: Float[Tensor, "batch pos neuron"]) -> None:
         """Keep a batch of one row."""
-        activation = reading.activation[0].float().T  # [neuron, pos]
+        activation = activation[0].float().T  # [neuron, pos]
         activation = torch.cat([torch.zeros_like(activation[:, :1]), activation[:, 1:]], dim=1)
         scale = activation.abs().amax(1)
         steps = (activation * (127 / scale.clamp(min=torch.finfo(scale.dtype).tiny))[:, None]).round().to(torch.int8)

@@ -47,8 +47,8 @@ class Extremes:
         of a 127th of the largest of them; and that largest."""
         of_blocks = self._gather(self._in_blocks, rows, torch.zeros_like(rows), neurons, self._in_blocks.shape[1])
         block = 1 + BLOCK * (of_blocks * self._sign).argmax(1)
-        # so that the whole window is in the row
-        start = (block - (WINDOW - BLOCK) // 2).clamp(min=0, max=self._activation.shape[1] - width)
+        # so that the whole window is in the row, without position 0, whose activation is of another size
+        start = (block - (WINDOW - BLOCK) // 2).clamp(min=1, max=self._activation.shape[1] - width)
         values = self._gather(self._activation, rows, start, neurons, width)
         places = torch.arange(width, device=start.device) - (block - start)[:, None]
         in_block = (places >= 0) & (places < BLOCK)
@@ -72,7 +72,7 @@ class _Examples:
     """Slots of examples for every neuron."""
 
     def __init__(self, n: int, n_slots: int, *, length: int, device: torch.device) -> None:
-        self.width = min(WINDOW, length)
+        self.width = min(WINDOW, length - 1)
         shape = (n, n_slots)
         self.scores = torch.full(shape, -torch.inf, device=device)
         self.rows = torch.full(shape, -1, dtype=torch.int32, device=device)
@@ -80,10 +80,17 @@ class _Examples:
         self.starts = torch.zeros(shape, dtype=torch.int16, device=device)
         self.scales = torch.zeros(shape, device=device)
         self.windows = torch.zeros((*shape, self.width), dtype=torch.int8, device=device)
-        self.documents = torch.full(shape, -1, dtype=torch.int32, device=device)
+        self._rows_of: dict[int, list[int]] = {}  # documents that were seen
+
+    def _of_document(self, document: int, rows: Int[Tensor, "neuron slot"]) -> Bool[Tensor, "neuron slot"]:
+        """Which slots hold a row of a document, given their rows."""
+        return torch.isin(rows, torch.tensor(self._rows_of[document], dtype=rows.dtype, device=rows.device))
+
+    def _see(self, batch: Batch, i: int) -> None:
+        self._rows_of.setdefault(batch.documents[i], []).append(batch.rows[i])
 
     def _put(self, neurons: Pairs, slots: Pairs, batch_rows: Pairs, extremes: Extremes, batch: Batch) -> None:
-        width = min(self.width, batch.length)
+        width = min(self.width, batch.length - 1)
         positions, starts, steps, scales = extremes.windows(batch_rows, neurons, width=width)
         self.scores[neurons, slots] = extremes.scores[batch_rows, neurons]
         self.rows[neurons, slots] = (batch_rows + batch.rows.start).to(torch.int32)
@@ -91,7 +98,6 @@ class _Examples:
         self.starts[neurons, slots] = starts.to(torch.int16)
         self.scales[neurons, slots] = scales
         self.windows[neurons, slots] = torch.nn.functional.pad(steps, (0, self.width - width))
-        self.documents[neurons, slots] = batch.document_index[batch_rows].to(torch.int32)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """As they are stored: `score`, `row` (−1: an empty slot), `position`, `start` of the window, `scale`
@@ -116,7 +122,6 @@ class Strongest(_Examples):
     def __init__(self, floor: Float[Tensor, " neuron"], *, length: int) -> None:
         super().__init__(len(floor), N_STRONGEST, length=length, device=floor.device)
         self._floor = floor
-        self._seen: set[int] = set()
 
     @property
     def floor(self) -> Float[Tensor, " neuron"]:
@@ -142,7 +147,8 @@ class Strongest(_Examples):
             rows = newcomers.nonzero(as_tuple=True)[1]
             by_row = rows.argsort(stable=True)  # a row's activations lie together in memory
             self._put(neurons[by_row], slots[by_row], rows[by_row], extremes, batch)
-        self._seen.update(batch.documents)
+        for i in range(len(batch.rows)):
+            self._see(batch, i)
 
     def _keep_best_of_each_document(self, candidates: Float[Tensor, "neuron batch"], batch: Batch) -> None:
         """Take out, as −∞, candidates of a document that has a score as good, in this batch or in a slot; a slot that
@@ -153,16 +159,15 @@ class Strongest(_Examples):
                     worse = candidates[:, i] <= candidates[:, j]
                     candidates[:, i].masked_fill_(worse, -torch.inf)
                     candidates[:, j].masked_fill_(~worse, -torch.inf)
-            if document in self._seen:
+            if document in self._rows_of:
                 neurons = (candidates[:, i] > -torch.inf).nonzero().squeeze(1)
                 scores = candidates[neurons, i]
-                same = self.documents[neurons] == document
+                same = self._of_document(document, self.rows[neurons])
                 old = self.scores[neurons].masked_fill(~same, -torch.inf).amax(1)
                 candidates[neurons, i] = scores.masked_fill(scores <= old, -torch.inf)
                 at, slots = (same & (scores > old)[:, None]).nonzero(as_tuple=True)
                 self.scores[neurons[at], slots] = -torch.inf
                 self.rows[neurons[at], slots] = -1
-                self.documents[neurons[at], slots] = -1
 
 
 def _rank(scores: Float[Tensor, "neuron slot"], rows: Int[Tensor, "*neuron slot"]) -> Int[Tensor, "neuron slot"]:
@@ -178,46 +183,43 @@ class IntervalExamples(_Examples):
     `full`: intervals for which earlier rows of the survey are known to be enough.
     """
 
-    def __init__(
-        self, edges: Float[Tensor, "neuron edge"], full: Bool[Tensor, "neuron interval"], *, length: int
-    ) -> None:
-        super().__init__(len(edges), N_INTERVALS * N_IN_INTERVAL, length=length, device=edges.device)
-        self._edges = edges
+    def __init__(self, full: Bool[Tensor, "neuron interval"], *, length: int) -> None:
+        super().__init__(len(full), N_INTERVALS * N_IN_INTERVAL, length=length, device=full.device)
         self._counts = full.long() * N_IN_INTERVAL
-        self._seen: set[int] = set()
 
     @property
     def full(self) -> Bool[Tensor, "neuron interval"]:
         """What is known to be enough for later rows of the survey."""
         return self._counts >= N_IN_INTERVAL
 
-    def add(self, extremes: Extremes, batch: Batch) -> None:
-        """Put the batch's rows, in their order, into the free slots of their intervals."""
+    def add(self, extremes: Extremes, batch: Batch, *, edges: np.ndarray) -> None:
+        """Put the batch's rows, in their order, into the free slots of their intervals. `edges`: between the
+        intervals, float32 [neuron, 4]."""
         scores = extremes.scores
         intervals = torch.zeros_like(scores, dtype=torch.int64)
-        for edge in self._edges.unbind(1):
+        for edge in torch.from_numpy(edges).to(scores.device).unbind(1):
             intervals += scores > edge
-        every = torch.arange(len(self._edges), device=scores.device)
+        every = torch.arange(scores.shape[1], device=scores.device)
         # most intervals are full soon: only the neurons that may want a row are looked at
         open_rows = (~self.full[every, intervals]).any(1).tolist()
         found: list[tuple[Tensor, Tensor, Tensor]] = []
         for i, document in enumerate(batch.documents):
             if not open_rows[i]:
-                self._seen.add(document)
+                self._see(batch, i)
                 continue
             interval = intervals[i]
             count = self._counts[every, interval]
             wanted = count < N_IN_INTERVAL
-            if document in self._seen:
+            if document in self._rows_of:
                 places = (interval * N_IN_INTERVAL)[:, None] + torch.arange(N_IN_INTERVAL, device=scores.device)
-                wanted &= (self.documents.gather(1, places) != document).all(1)
+                wanted &= ~self._of_document(document, self.rows.gather(1, places)).any(1)
             neurons = wanted.nonzero().squeeze(1)
             if len(neurons):
                 slots = interval[neurons] * N_IN_INTERVAL + count[neurons]
                 self._counts[neurons, interval[neurons]] += 1
-                self.documents[neurons, slots] = document
+                self.rows[neurons, slots] = batch.rows[i]
                 found.append((neurons, slots, torch.full_like(neurons, i)))
-            self._seen.add(document)
+            self._see(batch, i)
         if found:
             neurons, slots, rows = (torch.cat(parts) for parts in zip(*found, strict=True))
             self._put(neurons, slots, rows, extremes, batch)

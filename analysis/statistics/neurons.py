@@ -12,7 +12,6 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from analysis.capture import NeuronReading
 from analysis.schema import Sizes
 from analysis.windows import N_INTERVALS
 
@@ -32,15 +31,15 @@ class Calibration:
     edges: np.ndarray  # [neuron, 4]: between the intervals of the sequence maximum
 
     @classmethod
-    def of(cls, reading: NeuronReading) -> Calibration:
+    def of(cls, activation: Float[Tensor, "batch pos neuron"]) -> Calibration:
         """The ends of the histogram are the extremes, a tenth of their distance farther apart on each side."""
-        live = reading.activation[:, 1:].float()
+        live = activation[:, 1:].float()
         highest, lowest = live.amax(1).cpu().numpy(), live.amin(1).cpu().numpy()
         high, low = highest.max(0), lowest.min(0)
         margin = np.maximum((high - low) / 10, np.float32(1e-6))
         edges = np.quantile(highest, (0.2, 0.4, 0.6, 0.8), axis=0).astype(np.float32)
-        centre = live.mean((0, 1), dtype=torch.float64).float().cpu().numpy()
-        return cls(low - margin, high + margin, centre, edges.T)
+        centre = live.mean((0, 1)).cpu().numpy()
+        return cls(low - margin, high + margin, centre, np.ascontiguousarray(edges.T))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,7 +82,7 @@ class NeuronSums:
     def __init__(
         self,
         sizes: Sizes,
-        calibration: Calibration,
+        calibration: Calibration | None,
         *,
         known: Known,
         n_documents: int,
@@ -91,8 +90,9 @@ class NeuronSums:
         length: int,
         device: torch.device,
     ) -> None:
-        """`length`: tokens of the longest row."""
+        """`calibration`: None in the shard whose first batch calibrates; `length`: tokens of the longest row."""
         n = sizes.d_mlp
+        self.calibration = calibration
 
         def zeros(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
             return torch.zeros(*shape, dtype=dtype, device=device)
@@ -104,45 +104,46 @@ class NeuronSums:
         self.by_token = zeros(n_frequent, n)
         self.strongest = Strongest(known.strongest.to(device), length=length)
         self.weakest = Strongest(known.weakest.to(device), length=length)
-        edges = torch.from_numpy(np.ascontiguousarray(calibration.edges)).to(device)
-        self.intervals = IntervalExamples(edges, known.full.to(device), length=length)
-        self._low = torch.from_numpy(calibration.low).to(device)
-        width = torch.from_numpy(calibration.high).to(device) - self._low
-        self._bins_per_unit = HISTOGRAM_BINS / width
+        self.intervals = IntervalExamples(known.full.to(device), length=length)
         self._first_bin = torch.arange(n, device=device, dtype=torch.int32) * HISTOGRAM_BINS
-        self._centre = torch.from_numpy(calibration.centre).to(device)
 
-    def add(self, reading: NeuronReading, batch: Batch) -> None:
+    def add_gates(self, gates: Float[Tensor, "batch pos neuron"], batch: Batch) -> None:
+        """Count where, of the sampled positions, the neurons are active: where what is given is above 0."""
+        sample = gates.flatten(0, 1).index_select(0, batch.sample)
+        self.active.index_add_(0, batch.document_index[batch.sampled_rows], (sample > 0).float())
+
+    def add(self, activation: Float[Tensor, "batch pos neuron"], batch: Batch) -> None:
         """Count every row of a batch; a `NotFiniteError` where an activation is no number."""
-        activation = reading.activation.float()
+        activation = activation.float()
         by_row = activation[:, 1:].sum(1)
         require_finite(by_row)
+        self.calibration = self.calibration or Calibration.of(activation)
         self.sums.index_add_(0, batch.document_index, by_row)
         if len(self.by_token):
             sums, places = batch.sum_by_token(activation.flatten(0, 1))
             self.by_token[places] += sums
-        sample = activation.flatten(0, 1).index_select(0, batch.sample)
-        self._add_sample(sample)
-        gate = sample if reading.gate is None else reading.gate.flatten(0, 1).index_select(0, batch.sample)
-        documents = batch.document_index[batch.sampled_rows]
-        self.active.index_add_(0, documents, (gate > 0).float())
+        self._add_sample(activation.flatten(0, 1).index_select(0, batch.sample), self.calibration)
 
         up, down = Extremes(activation, sign=1), Extremes(activation, sign=-1)
-        self.highest = torch.maximum(self.highest, up.scores.amax(0))
-        self.lowest = torch.minimum(self.lowest, -down.scores.amax(0))
+        # in place: what stays must not lie among what is freed
+        torch.maximum(self.highest, up.scores.amax(0), out=self.highest)
+        torch.minimum(self.lowest, -down.scores.amax(0), out=self.lowest)
         self.strongest.add(up, batch)
         self.weakest.add(down, batch)
-        self.intervals.add(up, batch)
+        self.intervals.add(up, batch, edges=self.calibration.edges)
 
-    def _add_sample(self, sample: Float[Tensor, "cell neuron"]) -> None:
+    def _add_sample(self, sample: Float[Tensor, "cell neuron"], calibration: Calibration) -> None:
         n = sample.shape[1]
-        bins = ((sample - self._low) * self._bins_per_unit).clamp_(0, HISTOGRAM_BINS - 1).to(torch.int32)
+        low, high, centre = (
+            torch.from_numpy(each).to(sample.device) for each in (calibration.low, calibration.high, calibration.centre)
+        )
+        bins = ((sample - low) * (HISTOGRAM_BINS / (high - low))).clamp_(0, HISTOGRAM_BINS - 1).to(torch.int32)
         bins += self._first_bin
         self.histogram += torch.bincount(bins.flatten(), minlength=n * HISTOGRAM_BINS).view(n, -1).to(torch.int32)
-        around = sample - self._centre
+        around = sample - centre
         square = around * around
         powers = (around, square, square * around, square * square)
-        self.powers += torch.stack([torch.full_like(self._centre, len(sample)), *(power.sum(0) for power in powers)])
+        self.powers += torch.stack([torch.full_like(centre, len(sample)), *(power.sum(0) for power in powers)])
 
     @property
     def known(self) -> Known:

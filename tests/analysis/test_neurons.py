@@ -16,7 +16,16 @@ from analysis.datasets.table import prepare_dataset, read_rows
 from analysis.merge import _tokens_by_mean
 from analysis.models import load_model, model_path
 from analysis.schema import SurveySpec
-from analysis.statistics.neuron_examples import N_IN_INTERVAL, N_STRONGEST, WINDOW, merge_intervals, merge_strongest
+from analysis.statistics.batch import Batch
+from analysis.statistics.neuron_examples import (
+    N_IN_INTERVAL,
+    N_STRONGEST,
+    WINDOW,
+    Extremes,
+    Strongest,
+    merge_intervals,
+    merge_strongest,
+)
 from analysis.statistics.neurons import central_moments
 from analysis.store import Artifact, open_artifact, survey_path
 from analysis.survey import calibration_path, measure_shard, merge_survey
@@ -177,7 +186,7 @@ def test_histograms_count_the_sampled_activations_between_the_ends_that_calibrat
         sample = np.concatenate(
             [row[[p for p in range(1, len(row)) if (p + i) % 8 == 0]] for i, row in enumerate(rows)]
         )
-        first = np.concatenate([row[1:] for row in rows[:16]])
+        first = np.concatenate([row[1:] for row in rows[: SIZES["batch_rows"]]])
         ends = slow.artifact.read("neuron.range", file=f"layer-{layer}")
         margin = (first.max(0) - first.min(0)) / 10
         np.testing.assert_allclose(ends[:, 0], first.min(0) - margin, rtol=1e-3, atol=1e-6)
@@ -238,7 +247,7 @@ def test_examples_are_the_strongest_rows_one_a_document_with_their_windows(slow:
                     row = rows[found["row"][neuron, slot]][:, neuron]
                     start, position = found["start"][neuron, slot], found["position"][neuron, slot]
                     assert row[position] == pytest.approx(found["score"][neuron, slot], rel=1e-4, abs=1e-7)
-                    assert start <= position < start + WINDOW <= len(row)
+                    assert 1 <= start <= position < start + WINDOW <= len(row)
                     steps = found["window"][neuron, slot] / 127 * found["scale"][neuron, slot]
                     np.testing.assert_allclose(
                         steps, row[start : start + WINDOW], atol=found["scale"][neuron, slot] / 200
@@ -251,7 +260,7 @@ def test_each_interval_has_its_first_rows_one_a_document(slow: Slow) -> None:
         maxima = np.stack([row[1:].max(0) for row in rows])
         edges = slow.calibration.read("edges", layer)
         np.testing.assert_allclose(
-            edges, np.quantile(maxima[:16], (0.2, 0.4, 0.6, 0.8), axis=0).T, rtol=1e-4, atol=1e-7
+            edges, np.quantile(maxima[: SIZES["batch_rows"]], (0.2, 0.4, 0.6, 0.8), axis=0).T, rtol=1e-4, atol=1e-7
         )
         found = slow.artifact.read("neuron.example_row", file=f"layer-{layer}")[:, 2 * N_STRONGEST :]
         for neuron in range(maxima.shape[1]):
@@ -401,6 +410,30 @@ def test_merged_examples_are_those_of_going_through_all_of_them() -> None:
             merged["window"][there], np.repeat(merged["row"][there][:, None] % 100, 3, axis=1)
         )
     assert (found["score"][found["row"] >= 0] > -np.inf).all()
+
+
+@pytest.mark.parametrize("shard_rows", [10, 60])
+@pytest.mark.parametrize("n_scores", [2, 6])
+def test_of_rows_with_equal_scores_the_earlier_is_an_example(shard_rows: int, n_scores: int) -> None:
+    generator = np.random.default_rng(n_scores)
+    documents = generator.integers(40, size=60)
+    # −0 and 0 are equal
+    activation = (generator.integers(n_scores, size=(60, 9, 30)) * generator.choice([-1.0, 1.0], size=30)).astype("f4")
+    shards, floor = [], torch.full((30,), -torch.inf)
+    for shard in range(0, 60, shard_rows):
+        strongest = Strongest(floor, length=9)
+        for first in range(shard, shard + shard_rows, 5):
+            rows = range(first, first + 5)
+            tokens = torch.zeros(5, 9, dtype=torch.int64)
+            batch = Batch(rows, documents=tuple(documents[list(rows)].tolist()), tokens=tokens, frequent=tokens)
+            strongest.add(Extremes(torch.from_numpy(activation[first : first + 5]), sign=1), batch)
+        floor = strongest.floor
+        shards.append(strongest.arrays())
+    found = merge_strongest(shards, documents)["row"]
+    scores = activation[:, 1:].max(1)
+    for neuron in range(30):
+        order = sorted(range(60), key=lambda row: (-scores[row, neuron], row))
+        assert found[neuron].tolist() == one_a_document(order, documents, N_STRONGEST)
 
 
 def one_a_document(rows: list[int], documents: np.ndarray, number: int) -> list[int]:

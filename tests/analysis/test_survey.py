@@ -11,6 +11,7 @@ import pytest
 import torch
 from safetensors.numpy import load_file, save_file
 
+from analysis.datasets.rows import Rows
 from analysis.datasets.table import prepare_dataset
 from analysis.metrics import head_metrics
 from analysis.models import model_path
@@ -19,6 +20,7 @@ from analysis.schema import DatasetKind, SurveySpec
 from analysis.sources import ModelError
 from analysis.store import Artifact, StoreError, file_sha256, open_artifact, survey_path
 from analysis.survey import (
+    Shard,
     SurveyError,
     calibration_path,
     measure_shard,
@@ -166,14 +168,32 @@ def test_a_damaged_partial_is_measured_again(store: Path) -> None:
     artifact.verify()
 
 
-def test_weights_that_are_not_numbers_end_the_survey_with_a_sentence(store: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("weights", "what", "layer"),
+    [
+        ("transformer.h.1.attn.c_attn", "activations of neurons", 1),
+        ("transformer.h.2.mlp.c_fc", "activations of neurons", 2),
+        ("transformer.h.2.mlp.c_proj", "residual_norm", 2),
+        ("transformer.ln_f", "lens_divergence", 0),
+    ],
+)
+def test_weights_that_are_not_numbers_end_the_survey_with_a_sentence(
+    tmp_path: Path, weights: str, what: str, layer: int
+) -> None:
     model = tiny.build("tiny-gpt2")
-    model.transformer.h[1].attn.c_attn.weight.data[0, 0] = float("nan")
-    damaged = tmp_path / "store"
-    about = {"title": "t", "licence": "l", "source": "s"}
-    tiny.add_model(damaged, "nan", model, tiny.tiny_tokenizer(), about=about)
-    with pytest.raises(SurveyError, match="expected finite numbers, got others in layer 1; its weights may be damaged"):
-        measure_shard(damaged, spec_of(damaged, "nan", "bundled-texts", rows=3), 0, on_batch=lambda rows_done: None)
+    model.get_submodule(weights).weight.data.view(-1)[0] = float("nan")
+    tiny.put_into(tmp_path, "nan", model)
+    spec = spec_of(tmp_path, "nan", "sotu", in_depth=True, lens_rows=4, pattern_rows=0)
+    sentence = f"Measuring {what} of nan on sotu: expected finite numbers, got others in layer {layer}; its weights may"
+    with pytest.raises(SurveyError, match=sentence):
+        measure_shard(tmp_path, spec, 0, on_batch=lambda rows_done: None)
+
+
+def test_rows_too_short_to_measure_are_refused(store: Path) -> None:
+    rows = Rows.of([[0, 5, 6], [0, 5, 6, 7]], titles=["one"], documents=[0, 0], offsets=[0, 3])
+    model = tiny.build("tiny-gpt2")
+    with pytest.raises(SurveyError, match="Measuring tiny-gpt2 on sotu: expected rows of 4 tokens or more, got one of"):
+        Shard(model, rows, spec_of(store, "tiny-gpt2", "sotu", rows=2), range(2))
 
 
 def test_a_config_that_does_not_fit_the_weights_is_refused(store: Path, tmp_path: Path) -> None:
