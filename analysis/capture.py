@@ -1,9 +1,9 @@
 """Read activations while a model runs: one way for every family, leaving no trace.
 
-Attention goes through one registered attention function. It computes the head outputs by transformers' own `sdpa`
-kernel, so logits are bit-identical to a model that nobody watches, and computes the pattern beside it, from the same q
-and k (after rotary embedding). Only scores with a cap, which `sdpa` refuses, are used as computed here. Neurons and the
-residual stream are read by hooks. What is read lives only while its layer runs: a reader reduces it at once.
+Attention goes through one registered attention function. For a reader it computes the pattern from q and k (after rotary
+embedding) and the head outputs from the pattern: logits agree with those of transformers' own `sdpa` kernel to within
+rounding, and models that nobody reads use that kernel. Neurons and the residual stream are read by hooks. What is read
+lives only while its layer runs: a reader reduces it at once.
 """
 
 from __future__ import annotations
@@ -85,11 +85,9 @@ def _attention(
         cap=cap,
     ).float()  # a model of bfloat16 computes its softmax in float32 too
     pattern = scores.softmax(dim=-1)
-    if cap is None:
-        z, _ = sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)
-    else:
-        by_head = value.repeat_interleave(query.shape[1] // value.shape[1], dim=1)
-        z = (pattern.to(value.dtype) @ by_head).transpose(1, 2).contiguous()
+    # the query heads of a group are further rows of one product with their value head
+    grouped = pattern.to(value.dtype).view(*value.shape[:2], -1, value.shape[2])
+    z = (grouped @ value).view(*pattern.shape[:3], -1).transpose(1, 2).contiguous()
     if reader is not None:
         layer: Any = module.layer_idx  # every family numbers its attention modules
         reader(layer, AttentionReading(scores, pattern, value, z))

@@ -35,7 +35,7 @@ from analysis.schema import DatasetKind, SurveySpec
 from analysis.statistics.batch import frequent_tokens
 from analysis.statistics.documents import mean_and_error
 from analysis.statistics.head_examples import choose_examples, histogram, top_tokens
-from analysis.statistics.neuron_examples import merge_intervals, merge_strongest
+from analysis.statistics.neuron_examples import merge_intervals, merge_strongest, window_starts
 from analysis.statistics.neurons import central_moments
 from analysis.store import Artifact, write_arrays
 
@@ -84,7 +84,7 @@ def merge_partials(
         heads = _heads(sums, rows.documents[: spec.rows], frequent, frequent_counts)
 
         def merge_layer(layer: int) -> Arrays:
-            of_layer, in_summary = _neurons(layer, sums, rows.documents, (frequent, frequent_counts), calibration)
+            of_layer, in_summary = _neurons(layer, sums, rows, (frequent, frequent_counts), calibration)
             _write_layer(folder, layer, heads[layer] | of_layer, partials)
             return in_summary
 
@@ -169,7 +169,7 @@ def _heads(sums: Sums, documents: np.ndarray, frequent: np.ndarray, frequent_cou
 def _neurons(
     layer: int,
     sums: Sums,
-    documents: np.ndarray,
+    rows: Rows,
     frequent: tuple[np.ndarray, np.ndarray],
     calibration: Artifact,
 ) -> tuple[Arrays, Arrays]:
@@ -206,18 +206,20 @@ def _neurons(
         "neuron.token_means": means,
     }
     groups = [
-        merge_strongest([_examples(partial, file, "strongest") for partial in partials], documents),
-        merge_strongest([_examples(partial, file, "weakest") for partial in partials], documents),
-        merge_intervals([_examples(partial, file, "interval") for partial in partials], documents),
+        merge_strongest([_examples(partial, file, "strongest") for partial in partials], rows.documents),
+        merge_strongest([_examples(partial, file, "weakest") for partial in partials], rows.documents),
+        merge_intervals([_examples(partial, file, "interval") for partial in partials], rows.documents),
     ]
     groups[1]["score"] = -groups[1]["score"]
-    for name in groups[0]:
-        arrays[f"neuron.example_{name}"] = np.concatenate([group[name] for group in groups], axis=1)
+    examples = {name: np.concatenate([group[name] for group in groups], axis=1) for name in groups[0]}
+    lengths = np.diff(rows.starts)[examples["row"]]  # of no row, −1, no window is read
+    examples["start"] = window_starts(examples["position"], lengths, examples["window"].shape[-1])
+    arrays |= {f"neuron.example_{name}": array for name, array in examples.items()}
     return arrays, {f"neuron.{name}": array.astype(np.float32) for name, array in summary.items()}
 
 
 def _examples(partial: Artifact, file: str, group: str) -> Arrays:
-    names = ("score", "row", "position", "start", "scale", "window")
+    names = ("score", "row", "position", "scale", "window")
     return {name: partial.read(f"neuron.{group}.{name}", file=file) for name in names}
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from analysis.schema import SurveySpec
 
-BATCH_ROWS = 32
+BATCH_ROWS = 16
 
 
 @dataclasses.dataclass(frozen=True)

@@ -19,7 +19,7 @@ from analysis.datasets.table import DATASETS, read_rows
 from analysis.merge import merge_partials
 from analysis.models import load_model, model_path, n_tokens_of
 from analysis.schema import CODE_VERSION, DatasetKind, SurveySpec
-from analysis.statistics.batch import Batch, NotFiniteError, frequent_tokens, uniform_attention
+from analysis.statistics.batch import SAMPLE, Batch, NotFiniteError, frequent_tokens, uniform_attention
 from analysis.statistics.head_examples import HeadRows
 from analysis.statistics.heads import HeadSums, output_gram, output_length
 from analysis.statistics.kept import KeptRows
@@ -122,7 +122,12 @@ def calibrate(model: PreTrainedModel, rows: Rows, spec: SurveySpec) -> list[Cali
     first = next(rows.batches(range(spec.rows), size=spec.batch_rows))
     tokens = torch.from_numpy(np.stack([rows[row] for row in first]).astype(np.int64)).to(model.device)
     found: list[Calibration] = []
-    with torch.inference_mode(), reading(model, neurons=lambda _, read: found.append(Calibration.of(read))):
+    readers = reading(
+        model,
+        attention=lambda *_: None,  # as when they are counted, bit by bit
+        neurons=lambda _, read: found.append(Calibration.of(read)),
+    )
+    with torch.inference_mode(), readers:
         body_of(model)(input_ids=tokens, use_cache=False)
     return found
 
@@ -183,7 +188,8 @@ class Shard:
         self.head_rows = HeadRows(sizes, rows=indices, width=width, n_frequent=n_frequent) if spec.in_depth else None
         self.neurons: list[NeuronSums] = []
         if spec.in_depth:
-            shape = {"n_documents": n_documents, "n_frequent": n_frequent, "length": width}
+            n_sampled = sum(-(-len(rows[row]) // SAMPLE) for row in indices)
+            shape = {"n_documents": n_documents, "n_frequent": n_frequent, "n_sampled": n_sampled, "length": width}
             known = known or [Known.nothing(sizes.d_mlp)] * sizes.n_layers
             self.neurons = [
                 NeuronSums(

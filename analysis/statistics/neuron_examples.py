@@ -18,6 +18,8 @@ from analysis.windows import N_IN_INTERVAL, N_INTERVALS, N_STRONGEST, WINDOW
 from .batch import Batch
 
 BLOCK = 8  # positions whose extreme is noted together
+BEFORE = (WINDOW - BLOCK) // 2  # positions of a window before the block that has the extreme
+PAIRS = 4096  # of rows and neurons whose windows are cut out together: more of them leave the processor's cache
 
 Pairs = Int[Tensor, "pair"]
 
@@ -42,20 +44,19 @@ class Extremes:
 
     def windows(
         self, rows: Pairs, neurons: Pairs, *, width: int
-    ) -> tuple[Pairs, Pairs, Int[Tensor, "pair width"], Float[Tensor, " pair"]]:
-        """For each pair: the first position of the extreme; where the window begins; the activations in it, in steps
-        of a 127th of the largest of them; and that largest."""
+    ) -> tuple[Pairs, Int[Tensor, "pair width"], Float[Tensor, " pair"]]:
+        """For each pair: the first position of the extreme; the activations in the window around it, in steps of a
+        127th of the largest of them; and that largest. `window_starts` says where the window begins."""
         of_blocks = self._gather(self._in_blocks, rows, torch.zeros_like(rows), neurons, self._in_blocks.shape[1])
         block = 1 + BLOCK * (of_blocks * self._sign).argmax(1)
-        # so that the whole window is in the row, without position 0, whose activation is of another size
-        start = (block - (WINDOW - BLOCK) // 2).clamp(min=1, max=self._activation.shape[1] - width)
+        start = (block - BEFORE).clamp(min=1, max=self._activation.shape[1] - width)
         values = self._gather(self._activation, rows, start, neurons, width)
         places = torch.arange(width, device=start.device) - (block - start)[:, None]
         in_block = (places >= 0) & (places < BLOCK)
         positions = start + (values * self._sign).masked_fill(~in_block, -torch.inf).argmax(1)
         scale = values.abs().amax(1)
         steps = (values * (127 / scale.clamp(min=torch.finfo(scale.dtype).tiny))[:, None]).round().to(torch.int8)
-        return positions, start, steps, scale
+        return positions, steps, scale
 
     @staticmethod
     def _gather(
@@ -63,8 +64,9 @@ class Extremes:
     ) -> Float[Tensor, "pair number"]:
         """`number` positions from `start` on."""
         _, length, n = source.shape
-        first = (rows * length + start) * n + neurons
-        cells = first[:, None] + torch.arange(0, number * n, n, device=start.device)
+        dtype = torch.int32 if source.numel() < 2**31 else torch.int64  # half the memory to go through
+        first = ((rows * length + start) * n + neurons).to(dtype)
+        cells = first[:, None] + torch.arange(0, number * n, n, dtype=dtype, device=start.device)
         return source.flatten().index_select(0, cells.flatten()).view(len(rows), number)
 
 
@@ -77,7 +79,6 @@ class _Examples:
         self.scores = torch.full(shape, -torch.inf, device=device)
         self.rows = torch.full(shape, -1, dtype=torch.int32, device=device)
         self.positions = torch.zeros(shape, dtype=torch.int16, device=device)
-        self.starts = torch.zeros(shape, dtype=torch.int16, device=device)
         self.scales = torch.zeros(shape, device=device)
         self.windows = torch.zeros((*shape, self.width), dtype=torch.int8, device=device)
         self._rows_of: dict[int, list[int]] = {}  # documents that were seen
@@ -91,22 +92,22 @@ class _Examples:
 
     def _put(self, neurons: Pairs, slots: Pairs, batch_rows: Pairs, extremes: Extremes, batch: Batch) -> None:
         width = min(self.width, batch.length - 1)
-        positions, starts, steps, scales = extremes.windows(batch_rows, neurons, width=width)
         self.scores[neurons, slots] = extremes.scores[batch_rows, neurons]
         self.rows[neurons, slots] = (batch_rows + batch.rows.start).to(torch.int32)
-        self.positions[neurons, slots] = positions.to(torch.int16)
-        self.starts[neurons, slots] = starts.to(torch.int16)
-        self.scales[neurons, slots] = scales
-        self.windows[neurons, slots] = torch.nn.functional.pad(steps, (0, self.width - width))
+        for part in zip(neurons.split(PAIRS), slots.split(PAIRS), batch_rows.split(PAIRS), strict=True):
+            at, rows = part[:2], part[2]
+            positions, steps, scales = extremes.windows(rows, at[0], width=width)
+            self.positions[at] = positions.to(torch.int16)
+            self.scales[at] = scales
+            self.windows[at] = torch.nn.functional.pad(steps, (0, self.width - width))
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """As they are stored: `score`, `row` (−1: an empty slot), `position`, `start` of the window, `scale`
+        """As they are stored: `score`, `row` (−1: an empty slot), `position`, `scale`
         [neuron, slot], `window` int8 [neuron, slot, token]."""
         arrays = {
             "score": self.scores,
             "row": self.rows,
             "position": self.positions,
-            "start": self.starts,
             "scale": self.scales,
             "window": self.windows,
         }
@@ -223,6 +224,13 @@ class IntervalExamples(_Examples):
         if found:
             neurons, slots, rows = (torch.cat(parts) for parts in zip(*found, strict=True))
             self._put(neurons, slots, rows, extremes, batch)
+
+
+def window_starts(positions: np.ndarray, lengths: np.ndarray, width: int) -> np.ndarray:
+    """Where the windows around extremes begin, in rows of these lengths: int16. The whole window is in the row, without
+    position 0, whose activation is of another size."""
+    block = 1 + (positions - 1) // BLOCK * BLOCK
+    return np.maximum(np.minimum(block - BEFORE, lengths - np.minimum(width, lengths - 1)), 1).astype(np.int16)
 
 
 def merge_strongest(parts: list[dict[str, np.ndarray]], documents: np.ndarray) -> dict[str, np.ndarray]:

@@ -87,20 +87,23 @@ class NeuronSums:
         known: Known,
         n_documents: int,
         n_frequent: int,
+        n_sampled: int,
         length: int,
         device: torch.device,
     ) -> None:
-        """`calibration`: None in the shard whose first batch calibrates; `length`: tokens of the longest row."""
+        """`calibration`: None in the shard whose first batch calibrates; `n_sampled`: the most positions that its
+        samples may have; `length`: tokens of the longest row."""
         n = sizes.d_mlp
         self.calibration = calibration
+        counting = torch.int16 if n_sampled < 2**15 else torch.int32
 
         def zeros(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
             return torch.zeros(*shape, dtype=dtype, device=device)
 
-        self.sums, self.active = zeros(n_documents, n), zeros(n_documents, n)
+        self.sums, self.active = zeros(n_documents, n), zeros(n_documents, n, dtype=counting)
         self.powers = zeros(5, n, dtype=torch.float64)  # of the sample, around the calibration's centre
         self.highest, self.lowest = zeros(n) - torch.inf, zeros(n) + torch.inf
-        self.histogram = zeros(n, HISTOGRAM_BINS, dtype=torch.int32)
+        self.histogram = zeros(n, HISTOGRAM_BINS, dtype=counting)
         self.by_token = zeros(n_frequent, n)
         self.strongest = Strongest(known.strongest.to(device), length=length)
         self.weakest = Strongest(known.weakest.to(device), length=length)
@@ -110,7 +113,7 @@ class NeuronSums:
     def add_gates(self, gates: Float[Tensor, "batch pos neuron"], batch: Batch) -> None:
         """Count where, of the sampled positions, the neurons are active: where what is given is above 0."""
         sample = gates.flatten(0, 1).index_select(0, batch.sample)
-        self.active.index_add_(0, batch.document_index[batch.sampled_rows], (sample > 0).float())
+        self.active.index_add_(0, batch.document_index[batch.sampled_rows], (sample > 0).to(self.active.dtype))
 
     def add(self, activation: Float[Tensor, "batch pos neuron"], batch: Batch) -> None:
         """Count every row of a batch; a `NotFiniteError` where an activation is no number."""
@@ -139,7 +142,9 @@ class NeuronSums:
         )
         bins = ((sample - low) * (HISTOGRAM_BINS / (high - low))).clamp_(0, HISTOGRAM_BINS - 1).to(torch.int32)
         bins += self._first_bin
-        self.histogram += torch.bincount(bins.flatten(), minlength=n * HISTOGRAM_BINS).view(n, -1).to(torch.int32)
+        self.histogram += (
+            torch.bincount(bins.flatten(), minlength=n * HISTOGRAM_BINS).view(n, -1).to(self.histogram.dtype)
+        )
         around = sample - centre
         square = around * around
         powers = (around, square, square * around, square * square)

@@ -377,7 +377,12 @@ def publish(path: Path, *, meta: dict[str, Any]) -> Iterator[Path]:
     with readable_write_errors(path.name, where=path.parent), folder_aside(path) as aside:
         yield aside
         names = sorted(file.name for file in aside.iterdir())
-        files = {name: {"sha256": file_sha256(aside / name), "bytes": (aside / name).stat().st_size} for name in names}
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            hashes = pool.map(file_sha256, [aside / name for name in names])
+            sizes = [(aside / name).stat().st_size for name in names]
+            files = {
+                name: {"sha256": sha256, "bytes": size} for name, sha256, size in zip(names, hashes, sizes, strict=True)
+            }
         manifest = json.dumps({"meta": meta, "files": files}, indent=1, ensure_ascii=False)
         if remote := remote_of(path):
             _upload(aside, files, manifest, bucket=remote[0], key=remote[1])

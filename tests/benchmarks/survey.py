@@ -25,7 +25,7 @@ from .report import Figure
 
 ABOUT = (
     "All statistics of a survey but the logit lens, the planned survey of `sotu` in shards of 256 rows and batches of "
-    "32 × 128 tokens, against the bare forward pass of the body (`sdpa`, no unembedding, float32) on the same batches, "
+    "16 × 128 tokens, against the bare forward pass of the body (`sdpa`, no unembedding, float32) on the same batches, "
     "the two alternating batch by batch, after one batch of both that is not counted. The time of a survey includes "
     "calibration, by its first batch, and writing its partials."
 )
