@@ -1,9 +1,9 @@
 """Read activations while a model runs: one way for every family, leaving no trace.
 
-Attention goes through one registered attention function. For a reader it computes the pattern from q and k (after rotary
-embedding) and the head outputs from the pattern: logits agree with those of transformers' own `sdpa` kernel to within
-rounding, and models that nobody reads use that kernel. Neurons and the residual stream are read by hooks. What is read
-lives only while its layer runs: a reader reduces it at once.
+Attention goes through one registered attention function. For a reader it computes the pattern from q and k (after
+rotary embedding) and the head outputs from the pattern: logits agree with those of transformers' own `sdpa` kernel to
+within rounding, and models that nobody reads use that kernel. Neurons and the residual stream are read by hooks. What
+is read lives only while its layer runs: a reader reduces it at once.
 """
 
 from __future__ import annotations
