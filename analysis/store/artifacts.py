@@ -77,7 +77,7 @@ def paths_in(folder: Path) -> list[Path]:
     return sorted(folder / manifest.relative_to(key).parent for manifest in manifests)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Artifact:
     """A complete artifact on this machine's disk, opened for reading."""
 
@@ -163,7 +163,7 @@ def _require_equal(artifact: str, file: str, *, expected: str, found: str) -> No
         raise StoreError(f"Verifying {artifact}: expected {file} with sha256 {expected[:12]}…, got {found[:12]}….")
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class RemoteArtifact(Artifact):
     """A complete artifact in an object store, whose arrays are read by ranges of bytes.
 

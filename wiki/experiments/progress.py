@@ -6,7 +6,7 @@ import dataclasses
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db.models import Max, Prefetch
+from django.db.models import Max, prefetch_related_objects
 from django.utils import timezone
 
 from analysis.schema import JobKind, SurveySpec
@@ -34,10 +34,11 @@ def progress_of(survey: Survey) -> Progress:
 
 def progress_of_model(model: LanguageModel) -> list[Progress]:
     """The progress of every survey that is pinned for a model, in the order of the pins."""
+    surveys = [pin.survey for pin in model.pins.select_related("survey")]
     # what is finished needs no jobs to say so
-    jobs = Prefetch("survey__jobs", queryset=Job.objects.filter(survey__finished_at=None))
-    surveys = [pin.survey for pin in model.pins.select_related("survey").prefetch_related(jobs)]
-    last_sign_of_life = _last_sign_of_life() if any(survey.finished_at is None for survey in surveys) else None
+    unfinished = [survey for survey in surveys if survey.finished_at is None]
+    prefetch_related_objects(unfinished, "jobs")
+    last_sign_of_life = _last_sign_of_life() if unfinished else None
     return [_progress(survey, last_sign_of_life=last_sign_of_life) for survey in surveys]
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,16 @@ class PatternRow:
     tokens: tuple[str, ...]
 
 
+@contextlib.contextmanager
+def _noting_failures() -> Iterator[None]:
+    try:
+        yield
+    except StoreError:
+        _opened.cache_clear()  # it may have been measured anew since it was opened
+        _note_failure()
+        raise
+
+
 @dataclasses.dataclass(frozen=True)
 class Result:
     """What a measuring worker has published."""
@@ -76,13 +87,14 @@ class Result:
 
     def read(self, array: str, index: Any = ..., *, file: str) -> np.ndarray:
         """The slice `index` of an array of a file, the file checked."""
-        try:
+        with _noting_failures():
             self.artifact.check(f"{file}.safetensors")
             return self.artifact.read(array, index, file=file)
-        except StoreError:
-            _opened.cache_clear()  # it may have been measured anew since it was opened
-            _note_failure()
-            raise
+
+    def check(self, file: str) -> None:
+        """Make sure that a file is there and undamaged; `StoreError` says what is wrong."""
+        with _noting_failures():
+            self.artifact.check(f"{file}.safetensors")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,7 +127,7 @@ class KeptTexts(Result):
     # of a prompt: the artifact that a later job publishes; the tokens that heads promote are in it
     later: Artifact | None = dataclasses.field(default=None, kw_only=True)
 
-    @property
+    @functools.cached_property
     def pattern_rows(self) -> tuple[PatternRow, ...]:
         rows = self.artifact.meta["pattern_rows"]
         return tuple(PatternRow(i, row["title"], tuple(row["tokens"])) for i, row in enumerate(rows))
@@ -176,7 +188,7 @@ class SurveyResult(KeptTexts):
 
     spec: SurveySpec
 
-    @property
+    @functools.cached_property
     def metrics(self) -> tuple[Metric, ...]:
         """The metrics that this survey measured, in the table's order."""
         measured = set(self.artifact.meta["metrics"])
@@ -218,17 +230,8 @@ class SurveyResult(KeptTexts):
 
     def rows_of(self, rows: Iterable[int]) -> list[tuple[np.ndarray, str]]:
         """Tokens and title of some rows of a survey in depth, as `row_tokens` and `row_title` give them."""
-        starts, documents, offsets = (
-            self.read(name, file="rows").tolist() for name in ("starts", "documents", "offsets")
-        )
-        titles = self.artifact.meta["titles"]
-        return [
-            (
-                self.read("tokens", slice(starts[row], starts[row + 1]), file="rows"),
-                f"{titles[documents[row]]}, tokens {offsets[row]}–{offsets[row] + starts[row + 1] - starts[row] - 2}",
-            )
-            for row in rows
-        ]
+        self.check("rows")
+        return [_row(self, row) for row in rows]
 
     @property
     def queries(self) -> dict[str, int]:
@@ -245,10 +248,19 @@ class SurveyResult(KeptTexts):
         """What uniform attention would give for some of the metrics, by key."""
         return dict(self.artifact.meta.get("uniform", {}))
 
-    @property
+    @functools.cached_property
     def provenance(self) -> dict[str, Any]:
         """Where the numbers come from: survey, hashes, sizes, device, versions."""
         return {"survey": self.spec.hash, **self.spec.to_json(), **self.artifact.meta["provenance"]}
+
+
+@functools.lru_cache(maxsize=2048)
+def _row(result: SurveyResult, row: int) -> tuple[np.ndarray, str]:
+    """Tokens and title of a row of a survey in depth whose rows were just checked."""
+    read = functools.partial(result.read, file="rows")
+    start, stop = read("starts", slice(row, row + 2)).tolist()
+    title, offset = result.artifact.meta["titles"][read("documents", row)], int(read("offsets", row))
+    return read("tokens", slice(start, stop)), f"{title}, tokens {offset}–{offset + stop - start - 2}"
 
 
 # How often something could not be read since this process began.
@@ -306,7 +318,12 @@ def _is_whole(path: Path) -> bool:
 
 def open_survey(survey: Survey) -> SurveyResult:
     """The numbers of a finished survey; `StoreError` names what is missing or damaged."""
-    return SurveyResult(_open(artifact_path(survey)), survey.parsed_spec)
+    return _survey_result(_open(artifact_path(survey)), survey.parsed_spec)
+
+
+@functools.lru_cache(maxsize=64)
+def _survey_result(artifact: Artifact, spec: SurveySpec) -> SurveyResult:
+    return SurveyResult(artifact, spec)
 
 
 def open_prompt(prompt: Measurement) -> KeptTexts:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import gzip
 import hashlib
+import json
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,10 @@ from django.core.cache import cache
 from django.db import connection
 from django.http import HttpRequest, HttpResponse
 
-from analysis.schema import JobKind, content_hash
+from analysis.schema import JobKind, PromotedSpec, content_hash
 from wiki.experiments.models import Job, Measurement, Pin
 from wiki.experiments.results import n_failures
-from wiki.experiments.texts import is_name, promoted_of
+from wiki.experiments.texts import is_name
 
 KEPT_SECONDS = 86_400
 # Pages are compressed once, when they are kept; they hold no secret and no form.
@@ -99,8 +100,7 @@ def _version(slug: str, text: str) -> str:
     nothing. `text` is the name of a person's own text, or anything else."""
     if "\0" in slug or len(slug) > 100:
         return ""
-    surveys, weights = _rows(_PINS, slug), _rows(_WEIGHTS, slug)
-    texts = [_text_row(measurement) for measurement in _texts(slug, text)]
+    surveys, weights, texts = _rows(_PINS, slug), _rows(_WEIGHTS, slug), _texts(slug, text)
     under_way = any(row[2] is None for row in surveys) or any(
         finished_at is None and state != Job.State.FAILED for _, _, finished_at, state in [*weights, *texts]
     )
@@ -110,40 +110,44 @@ def _version(slug: str, text: str) -> str:
 
 
 _FIELDS = ("hash", "asked_at", "finished_at", "job__state")
-_PINS = "pins"
-_WEIGHTS = "weights"
+_PINS, _WEIGHTS, _TEXTS, _PROMOTED = "pins", "weights", "texts", "promoted"
 
 
 @functools.cache
 def _sql(of: str, _vendor: str) -> tuple[str, tuple[Any, ...]]:
-    """The query for pins or readings of weights of the model `?`, compiled once: that takes longer than asking."""
-    if of == _PINS:
-        pins = Pin.objects.filter(model="?").order_by("dataset", "id")
-        return pins.values_list("model__hash", "survey_id", "survey__finished_at").query.sql_with_params()
-    weights = Measurement.objects.filter(kind=JobKind.WEIGHTS.value, model="?").order_by("hash")
-    return weights.values_list(*_FIELDS).query.sql_with_params()
+    """A query for what belongs to `?0` (and lies from `?1` on and before `?2`), compiled once: that takes longer than
+    asking."""
+    match of:
+        case "pins":
+            pins = Pin.objects.filter(model="?0").order_by("dataset", "id")
+            return pins.values_list("model__hash", "survey_id", "survey__finished_at").query.sql_with_params()
+        case "weights":
+            found = Measurement.objects.filter(kind=JobKind.WEIGHTS.value, model="?0").values_list(*_FIELDS)
+        case "texts":
+            prompts = Measurement.objects.filter(kind=JobKind.PROMPT.value, model="?0", hash__gte="?1", hash__lt="?2")
+            found = prompts.values_list(*_FIELDS, "spec")
+        case _:
+            found = Measurement.objects.filter(hash="?0").values_list(*_FIELDS)
+    return found.order_by("hash").query.sql_with_params()
 
 
-def _rows(of: str, slug: str) -> list[tuple[Any, ...]]:
+def _rows(of: str, *asked: str) -> list[tuple[Any, ...]]:
     sql, parameters = _sql(of, connection.vendor)
+    places = {f"?{i}": value for i, value in enumerate(asked)}
     with connection.cursor() as cursor:
-        cursor.execute(sql, [slug if parameter == "?" else parameter for parameter in parameters])
+        cursor.execute(sql, [places.get(parameter, parameter) for parameter in parameters])
         return list(cursor.fetchall())
 
 
-def _texts(slug: str, name: str) -> list[Measurement | None]:
-    """The text of that name and what follows from it; None for what nobody has asked for yet."""
+def _texts(slug: str, name: str) -> list[tuple[Any, ...]]:
+    """The text of that name and what follows from it; an empty row for what nobody has asked for yet."""
     if not is_name(name):
         return []
-    prompts = Measurement.objects.filter(hash__startswith=name, model=slug, kind=JobKind.PROMPT.value)
-    return [found for prompt in prompts.select_related("job") for found in (prompt, promoted_of(prompt))]
-
-
-def _text_row(measurement: Measurement | None) -> tuple[Any, ...]:
-    if measurement is None:
-        return ("", None, None, "")
-    job = getattr(measurement, "job", None)
-    return (measurement.hash, measurement.asked_at, measurement.finished_at, job.state if job else "")
+    rows = []
+    for *prompt, spec in _rows(_TEXTS, slug, name, f"{name}g"):  # g: behind every hexadecimal digit
+        promoted = PromotedSpec.from_json(json.loads(spec)).hash
+        rows += [tuple(prompt), *(_rows(_PROMOTED, promoted) or [("", None, None, "")])]
+    return rows
 
 
 @functools.cache

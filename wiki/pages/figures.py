@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from html import escape
 
 import numpy as np
@@ -16,7 +17,7 @@ from .levels import linear_levels
 from .markup import join_markup
 from .measurements import HeadValue, MeasuredMetric, Measurements
 from .numbers import metric_value, short
-from .strip import Strip, strip_of
+from .strip import Strip, unmarked_strip_of
 
 # A map on which a value is as long as this has one decimal everywhere; others have two.
 WITH_ONE_DECIMAL = 10
@@ -48,6 +49,7 @@ class HeadMap:
         return len(self.rows[0][1])
 
 
+@functools.lru_cache(maxsize=64)
 def map_of(measured: MeasuredMetric) -> HeadMap | None:
     """The map of a metric; `None` where no head has a value."""
     if not measured.finite.size:
@@ -82,6 +84,11 @@ def _cell(measured: MeasuredMetric, component: Component, levels: np.ndarray, *,
     return Cell(component, figure, int(measured.ranks[at]), level, negative, measured.finite.size)
 
 
+@functools.lru_cache(maxsize=64)
+def _strip_of(measured: MeasuredMetric) -> Strip:
+    return unmarked_strip_of(measured.finite)
+
+
 @dataclasses.dataclass(frozen=True)
 class Card:
     """One metric of a head: the value among all heads, or why there is none."""
@@ -100,7 +107,7 @@ class Card:
     @property
     def strip(self) -> Strip | None:
         """Where the head stands among all, drawn."""
-        return strip_of(self.measured.finite, here=self.value.value) if self.measured and self.value else None
+        return _strip_of(self.measured).marking(self.value.value) if self.measured and self.value else None
 
 
 # The metrics that a head page draws, each on a card of its own; the others stand in a table.

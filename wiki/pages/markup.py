@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from django.utils.safestring import SafeString, mark_safe
+
+# What is escaped; most cells are numbers and have none of it.
+_SPECIAL = re.compile("[&<>\"']")
 
 
 def join_markup(template: str, rows: Iterable[Sequence[object] | Mapping[str, object]]) -> SafeString:
@@ -21,4 +25,7 @@ def _filled(template: str, row: Sequence[object] | Mapping[str, object]) -> str:
 
 
 def _escaped(cell: object) -> str:
-    return cell if isinstance(cell, SafeString) else html.escape(str(cell))
+    if isinstance(cell, SafeString):
+        return cell
+    text = str(cell)
+    return html.escape(text) if _SPECIAL.search(text) else text

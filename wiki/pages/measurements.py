@@ -16,7 +16,7 @@ from analysis.schema import Component, DatasetKind
 from wiki.components.models import LanguageModel
 from wiki.experiments.models import Survey
 from wiki.experiments.progress import Progress, progress_of, progress_of_model
-from wiki.experiments.results import StoreError, SurveyResult, open_survey
+from wiki.experiments.results import Result, StoreError, SurveyResult, open_survey
 
 from .errors import NotFound
 from .ranks import ranks_from_bottom, ranks_from_top
@@ -60,9 +60,12 @@ class HeadValue:
         }
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class MeasuredMetric:
-    """One metric of all heads of a model: float64 [layer, head]."""
+    """One metric of all heads of a model: float64 [layer, head].
+
+    Kept as long as its artifact is open, so that what is made of it can be kept too (it compares by identity).
+    """
 
     metric: Metric
     dataset: str  # empty for what is read from the weights
@@ -79,7 +82,7 @@ class MeasuredMetric:
     def ranks_low(self) -> np.ndarray:
         return ranks_from_bottom(self.values)
 
-    @property
+    @functools.cached_property
     def finite(self) -> np.ndarray:
         """The values there are, flat."""
         return self.values[np.isfinite(self.values)]
@@ -294,8 +297,8 @@ def _read_weights_metric(
         absent[metric.key] = reason
     else:
         try:
-            values = weights.result.read(metric.key, file="summary")
-            metrics[metric.key] = MeasuredMetric(metric, dataset="", values=values, queries=0)
+            weights.result.check("summary")
+            metrics[metric.key] = _read(weights.result, metric)
         except StoreError as error:
             absent[metric.key] = f"not readable: {error}"
 
@@ -305,6 +308,7 @@ def _read_metrics(
 ) -> tuple[dict[str, MeasuredMetric], dict[str, str]]:
     metrics: dict[str, MeasuredMetric] = {}
     absent: dict[str, str] = {}
+    damaged = {dataset: reason for dataset in results if (reason := _why_damaged(dataset, results[dataset]))}
     for metric in HEAD_METRICS:
         if metric.dataset_kind is None:
             _read_weights_metric(metric, weights, metrics, absent)
@@ -316,17 +320,35 @@ def _read_metrics(
             absent[metric.key] = results[dataset].absent.get(
                 metric.key, f"not measured: the pinned survey of {dataset} did not ask for it."
             )
+        elif dataset in damaged:
+            absent[metric.key] = damaged[dataset]
         else:
-            try:
-                result = results[dataset]
-                metrics[metric.key] = MeasuredMetric(
-                    metric,
-                    dataset,
-                    values=result.metric(metric),
-                    queries=result.queries[metric.key],
-                    errors=result.error(metric),
-                    uniform=result.uniform.get(metric.key),
-                )
-            except StoreError as error:
-                absent[metric.key] = _why_unreadable(dataset, error)
+            metrics[metric.key] = _measured(results[dataset], metric)
     return metrics, absent
+
+
+def _why_damaged(dataset: str, result: SurveyResult) -> str:
+    try:
+        result.check("summary")
+    except StoreError as error:
+        return _why_unreadable(dataset, error)
+    return ""
+
+
+@functools.lru_cache(maxsize=64)
+def _read(weights: Result, metric: Metric) -> MeasuredMetric:
+    """A metric of a reading of weights whose summary was just checked, kept with its ranks."""
+    return MeasuredMetric(metric, dataset="", values=weights.read(metric.key, file="summary"), queries=0)
+
+
+@functools.lru_cache(maxsize=256)
+def _measured(result: SurveyResult, metric: Metric) -> MeasuredMetric:
+    """A metric of a survey whose summary was just checked, kept with its ranks: a survey never changes."""
+    return MeasuredMetric(
+        metric,
+        result.spec.dataset,
+        values=result.metric(metric),
+        queries=result.queries[metric.key],
+        errors=result.error(metric),
+        uniform=result.uniform.get(metric.key),
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -61,11 +62,7 @@ class Scatter:
     @property
     def correlation(self) -> float | None:
         """Spearman's rank correlation over the heads that have both, in [-1, 1]; None where one of them is constant."""
-        both = np.isfinite(self.x.values) & np.isfinite(self.y.values)
-        x, y = (_mean_ranks(measured.values[both]) for measured in (self.x, self.y))
-        if not both.any() or np.ptp(x) == 0 or np.ptp(y) == 0:
-            return None
-        return float(np.corrcoef(x, y)[0, 1])
+        return _correlation(self.x, self.y)
 
     def rows(self) -> list[tuple[Component, float, float | None, float, float | None]]:
         """Each head with x, its standard error, y and its standard error."""
@@ -73,10 +70,8 @@ class Scatter:
 
     def table(self) -> list[tuple[Component, list[str]]]:
         """Each head with both figures and their standard errors."""
-        return [
-            (head, [with_error(self.x.metric, x, x_error), with_error(self.y.metric, y, y_error)])
-            for head, x, x_error, y, y_error in self.rows()
-        ]
+        figures = dict(_figures(self.x)), dict(_figures(self.y))
+        return [(head, [each[head] for each in figures]) for head in self.heads]
 
     def to_plotly(self) -> dict[str, Any]:
         """A figure as plotly reads it (`plotly.io.from_json`), without colours: those are the page's."""
@@ -102,6 +97,22 @@ class Scatter:
                 "yaxis": {"title": {"text": _axis(self.y.metric)}},
             },
         }
+
+
+@functools.lru_cache(maxsize=64)
+def _figures(measured: MeasuredMetric) -> tuple[tuple[Component, str], ...]:
+    """Of every head: the figure and its standard error."""
+    heads = [Component(int(layer), head=int(head)) for layer, head in np.argwhere(np.isfinite(measured.values))]
+    return tuple((head, with_error(measured.metric, *measured.at(head))) for head in heads)
+
+
+@functools.lru_cache(maxsize=256)
+def _correlation(first: MeasuredMetric, second: MeasuredMetric) -> float | None:
+    both = np.isfinite(first.values) & np.isfinite(second.values)
+    x, y = (_mean_ranks(measured.values[both]) for measured in (first, second))
+    if not both.any() or np.ptp(x) == 0 or np.ptp(y) == 0:
+        return None
+    return float(np.corrcoef(x, y)[0, 1])
 
 
 def scatter_of(measurements: Measurements, axes: Axes) -> tuple[Scatter | None, str]:

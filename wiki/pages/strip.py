@@ -21,6 +21,11 @@ class Strip:
     low: float
     high: float
 
+    def marking(self, value: float) -> Strip:
+        """The same with the head of this value marked."""
+        place = 0.5 if self.low == self.high else (value - self.low) / (self.high - self.low)
+        return dataclasses.replace(self, here=_x(place))
+
     @property
     def svg(self) -> SafeString:
         """The paths of all heads."""
@@ -29,6 +34,11 @@ class Strip:
 
 def strip_of(values: np.ndarray, *, here: float) -> Strip:
     """The strip plot of flat, finite `values` with the head at `here` marked; lowest value left, highest right."""
+    return unmarked_strip_of(values).marking(here)
+
+
+def unmarked_strip_of(values: np.ndarray) -> Strip:
+    """The same for every head: nothing is marked in it."""
     low, high = float(values.min()), float(values.max())
     positions = _place(values, low=low, high=high)
     counts = np.bincount(np.rint(positions * (BINS - 1)).astype(int), minlength=BINS)
@@ -37,7 +47,7 @@ def strip_of(values: np.ndarray, *, here: float) -> Strip:
         if count:
             ticks.setdefault(level + 1, []).append(tick)
     paths = tuple((level, "".join(ticks[level])) for level in sorted(ticks))
-    return Strip(paths, _x(float(_place(np.array([here]), low=low, high=high)[0])), low, high)
+    return Strip(paths, "", low, high)
 
 
 def _place(values: np.ndarray, *, low: float, high: float) -> np.ndarray:

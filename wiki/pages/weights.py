@@ -25,10 +25,10 @@ def weights_of(model: LanguageModel, survey: SurveyResult | None) -> Weights:
     """What the weights say of the tokens that matter in a survey; without one nothing was asked."""
     if survey is None:
         return Weights(None, "not measured: weights are read for the tokens of a survey of natural text; none is here.")
-    weights = (
-        Measurement.objects.select_related("job")
-        .filter(kind=JobKind.WEIGHTS.value, model=model, spec__survey=survey.spec.hash)
-        .last()
+    readings = Measurement.objects.select_related("job").filter(kind=JobKind.WEIGHTS.value, model=model)
+    # there are few, and asking the database for a part of their JSON costs more
+    weights = max(
+        (each for each in readings if each.spec["survey"] == survey.spec.hash), key=lambda each: each.pk, default=None
     )
     if weights is None:
         return Weights(None, "not measured: the weights were not asked about.")
