@@ -91,10 +91,11 @@ class Result:
             self.artifact.check(f"{file}.safetensors")
             return self.artifact.read(array, index, file=file)
 
-    def check(self, file: str) -> None:
-        """Make sure that a file is there and undamaged; `StoreError` says what is wrong."""
+    def confirm(self, file: str) -> None:
+        """Make sure that a file is still there and undamaged, where what was read from it is kept; `StoreError` says
+        what is wrong."""
         with _noting_failures():
-            self.artifact.check(f"{file}.safetensors")
+            self.artifact.confirm(f"{file}.safetensors")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -230,7 +231,7 @@ class SurveyResult(KeptTexts):
 
     def rows_of(self, rows: Iterable[int]) -> list[tuple[np.ndarray, str]]:
         """Tokens and title of some rows of a survey in depth, as `row_tokens` and `row_title` give them."""
-        self.check("rows")
+        self.confirm("rows")
         return [_row(self, row) for row in rows]
 
     @property

@@ -297,7 +297,7 @@ def _read_weights_metric(
         absent[metric.key] = reason
     else:
         try:
-            weights.result.check("summary")
+            weights.result.confirm("summary")
             metrics[metric.key] = _read(weights.result, metric)
         except StoreError as error:
             absent[metric.key] = f"not readable: {error}"
@@ -329,7 +329,7 @@ def _read_metrics(
 
 def _why_damaged(dataset: str, result: SurveyResult) -> str:
     try:
-        result.check("summary")
+        result.confirm("summary")
     except StoreError as error:
         return _why_unreadable(dataset, error)
     return ""
