@@ -12,7 +12,7 @@ from analysis.merge import merge_partials
 from analysis.schema import SurveySpec
 from analysis.statistics.head_examples import choose_examples, histogram
 from analysis.store import Artifact, open_artifact, publish, write_arrays
-from analysis.survey import calibrate, measure_rows
+from analysis.survey import calibrate, calibration_path, measure_rows, publish_calibration
 from tests import tiny
 from tests.oracles import eager_attentions
 
@@ -68,8 +68,7 @@ def measured(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     laid = Rows.of(rows, titles=[str(i) for i in range(30)], documents=documents, offsets=[0] * N_ROWS)
     spec = SurveySpec("-", "-", "sotu", "-", N_ROWS, 0, in_depth=True, lens_rows=0, shard_rows=22, batch_rows=4)
     calibration = calibrate(model, laid, spec)
-    with publish(folder / "calibration", meta={}) as path:
-        write_arrays(path, dataclasses.asdict(calibration))
+    publish_calibration(folder, spec, calibration)
     partials = []
     for shard in range(spec.n_shards):
         files = measure_rows(model, laid, spec, spec.shard(shard), calibration, on_batch=lambda rows_done: None).files()
@@ -78,7 +77,7 @@ def measured(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
                 write_arrays(path, arrays, file=file)
         partials.append(open_artifact(folder / f"shard-{shard}"))
     with publish(folder / "survey", meta={}) as path:
-        merge_partials(path, spec, laid, partials, open_artifact(folder / "calibration"))
+        merge_partials(path, spec, laid, partials, open_artifact(calibration_path(folder, spec)))
     patterns = [eager_attentions(model, row) for row in rows]
     return Measured(open_artifact(folder / "survey"), rows, documents, patterns)
 
