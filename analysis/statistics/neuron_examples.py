@@ -81,14 +81,19 @@ class _Examples:
         self.positions = torch.zeros(shape, dtype=torch.int16, device=device)
         self.scales = torch.zeros(shape, device=device)
         self.windows = torch.zeros((*shape, self.width), dtype=torch.int8, device=device)
-        self._rows_of: dict[int, list[int]] = {}  # documents that were seen
+        self._seen: set[int] = set()  # documents
+        self._first_row = 0
+        self._document_of = torch.zeros(0, dtype=torch.int64, device=device)  # of each row from the first on
 
-    def _of_document(self, document: int, rows: Int[Tensor, "neuron slot"]) -> Bool[Tensor, "neuron slot"]:
-        """Which slots hold a row of a document, given their rows."""
-        return torch.isin(rows, torch.tensor(self._rows_of[document], dtype=rows.dtype, device=rows.device))
+    def _look_at(self, batch: Batch) -> None:
+        """Note which documents the batch's rows are of."""
+        if not len(self._document_of):
+            self._first_row = batch.rows.start
+        self._document_of = torch.cat([self._document_of, batch.document_index])
 
-    def _see(self, batch: Batch, i: int) -> None:
-        self._rows_of.setdefault(batch.documents[i], []).append(batch.rows[i])
+    def _documents_of(self, rows: Int[Tensor, "pair slot"]) -> Int[Tensor, "pair slot"]:
+        """The documents of the rows in some slots; anything for an empty slot."""
+        return self._document_of[(rows - self._first_row).clamp(min=0).long()]
 
     def _put(self, neurons: Pairs, slots: Pairs, batch_rows: Pairs, extremes: Extremes, batch: Batch) -> None:
         width = min(self.width, batch.length - 1)
@@ -134,6 +139,7 @@ class Strongest(_Examples):
         candidates = extremes.scores.T.clone()
         worse = (candidates <= self.scores.amin(1, keepdim=True)) | (candidates < self._floor[:, None])
         candidates.masked_fill_(worse, -torch.inf)
+        self._look_at(batch)
         self._keep_best_of_each_document(candidates, batch)
         n_slots = self.scores.shape[1]
         rows = torch.arange(batch.rows.start, batch.rows.stop, device=candidates.device)
@@ -148,8 +154,7 @@ class Strongest(_Examples):
             rows = newcomers.nonzero(as_tuple=True)[1]
             by_row = rows.argsort(stable=True)  # a row's activations lie together in memory
             self._put(neurons[by_row], slots[by_row], rows[by_row], extremes, batch)
-        for i in range(len(batch.rows)):
-            self._see(batch, i)
+        self._seen.update(batch.documents)
 
     def _keep_best_of_each_document(self, candidates: Float[Tensor, "neuron batch"], batch: Batch) -> None:
         """Take out, as −∞, candidates of a document that has a score as good, in this batch or in a slot; a slot that
@@ -160,15 +165,17 @@ class Strongest(_Examples):
                     worse = candidates[:, i] <= candidates[:, j]
                     candidates[:, i].masked_fill_(worse, -torch.inf)
                     candidates[:, j].masked_fill_(~worse, -torch.inf)
-            if document in self._rows_of:
-                neurons = (candidates[:, i] > -torch.inf).nonzero().squeeze(1)
-                scores = candidates[neurons, i]
-                same = self._of_document(document, self.rows[neurons])
-                old = self.scores[neurons].masked_fill(~same, -torch.inf).amax(1)
-                candidates[neurons, i] = scores.masked_fill(scores <= old, -torch.inf)
-                at, slots = (same & (scores > old)[:, None]).nonzero(as_tuple=True)
-                self.scores[neurons[at], slots] = -torch.inf
-                self.rows[neurons[at], slots] = -1
+        seen = [i for i, document in enumerate(batch.documents) if document in self._seen]
+        neurons, places = (candidates[:, seen] > -torch.inf).nonzero(as_tuple=True)
+        if len(neurons):
+            columns = torch.tensor(seen, device=candidates.device)[places]
+            scores = candidates[neurons, columns]
+            same = self._documents_of(self.rows[neurons]) == batch.document_index[columns, None]
+            old = self.scores[neurons].masked_fill(~same, -torch.inf).amax(1)
+            candidates[neurons, columns] = scores.masked_fill(scores <= old, -torch.inf)
+            at, slots = (same & (scores > old)[:, None]).nonzero(as_tuple=True)
+            self.scores[neurons[at], slots] = -torch.inf
+            self.rows[neurons[at], slots] = -1
 
 
 def _rank(scores: Float[Tensor, "neuron slot"], rows: Int[Tensor, "*neuron slot"]) -> Int[Tensor, "neuron slot"]:
@@ -201,26 +208,28 @@ class IntervalExamples(_Examples):
         for edge in torch.from_numpy(edges).to(scores.device).unbind(1):
             intervals += scores > edge
         every = torch.arange(scores.shape[1], device=scores.device)
+        self._look_at(batch)
         # most intervals are full soon: only the neurons that may want a row are looked at
         open_rows = (~self.full[every, intervals]).any(1).tolist()
         found: list[tuple[Tensor, Tensor, Tensor]] = []
         for i, document in enumerate(batch.documents):
             if not open_rows[i]:
-                self._see(batch, i)
+                self._seen.add(document)
                 continue
             interval = intervals[i]
             count = self._counts[every, interval]
             wanted = count < N_IN_INTERVAL
-            if document in self._rows_of:
+            if document in self._seen:
                 places = (interval * N_IN_INTERVAL)[:, None] + torch.arange(N_IN_INTERVAL, device=scores.device)
-                wanted &= ~self._of_document(document, self.rows.gather(1, places)).any(1)
+                rows = self.rows.gather(1, places)
+                wanted &= ~((self._documents_of(rows) == document) & (rows >= 0)).any(1)
             neurons = wanted.nonzero().squeeze(1)
             if len(neurons):
                 slots = interval[neurons] * N_IN_INTERVAL + count[neurons]
                 self._counts[neurons, interval[neurons]] += 1
                 self.rows[neurons, slots] = batch.rows[i]
                 found.append((neurons, slots, torch.full_like(neurons, i)))
-            self._see(batch, i)
+            self._seen.add(document)
         if found:
             neurons, slots, rows = (torch.cat(parts) for parts in zip(*found, strict=True))
             self._put(neurons, slots, rows, extremes, batch)
