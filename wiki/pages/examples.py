@@ -238,10 +238,6 @@ def examples_of(
     return Examples(tabs, interval, shown, histogram, result.spec.rows, dataset, missing=missing)
 
 
-def _interval_url(state: State, name: str) -> str:
-    return state.having(examples="" if name == FIRST else name, example="").url(at="examples")
-
-
 def _shown(raw: RawExample, state: State, *, own_text: str, is_full: bool) -> Example:
     levels = attention_levels(raw.weights).tolist()
     runs = [range(len(raw.tokens))] if is_full else excerpt(raw)
