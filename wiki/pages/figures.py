@@ -17,7 +17,7 @@ from .levels import linear_levels
 from .markup import join_markup
 from .measurements import HeadValue, MeasuredMetric, Measurements
 from .numbers import metric_value, short
-from .strip import Strip, unmarked_strip_of
+from .strip import Strip, strip_of
 
 # A map on which a value is as long as this has one decimal everywhere; others have two.
 WITH_ONE_DECIMAL = 10
@@ -86,7 +86,7 @@ def _cell(measured: MeasuredMetric, component: Component, levels: np.ndarray, *,
 
 @functools.lru_cache(maxsize=64)
 def _strip_of(measured: MeasuredMetric) -> Strip:
-    return unmarked_strip_of(measured.finite)
+    return strip_of(measured.finite)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -32,13 +32,8 @@ class Strip:
         return mark_safe("".join(f'<path class="s{level}" d="{path}"/>' for level, path in self.paths))  # noqa: S308
 
 
-def strip_of(values: np.ndarray, *, here: float) -> Strip:
-    """The strip plot of flat, finite `values` with the head at `here` marked; lowest value left, highest right."""
-    return unmarked_strip_of(values).marking(here)
-
-
-def unmarked_strip_of(values: np.ndarray) -> Strip:
-    """The same for every head: nothing is marked in it."""
+def strip_of(values: np.ndarray) -> Strip:
+    """The strip plot of flat, finite `values`, nothing marked; lowest value left, highest right."""
     low, high = float(values.min()), float(values.max())
     positions = _place(values, low=low, high=high)
     counts = np.bincount(np.rint(positions * (BINS - 1)).astype(int), minlength=BINS)
