@@ -116,18 +116,20 @@ def attention_scores(
     """
     batch, heads, dest, d_head = query.shape
     kv_heads, src = key.shape[1:3]
+    least = torch.finfo(query.dtype).min
+    if mask is None:
+        mask = torch.ones(1, 1, dest, src, dtype=torch.bool, device=query.device)
+        mask = mask.tril(src - dest) if causal else mask
+    added = torch.where(mask, 0.0, least).to(query.dtype) if mask.dtype == torch.bool else mask.clamp(min=least)
     # the query heads of a group are further rows of one product with their key head
-    grouped = (query * scaling).reshape(batch, kv_heads, heads // kv_heads * dest, d_head)
-    scores = (grouped @ key.mT).view(batch, heads, dest, src)
-    if cap is not None:
-        scores = cap * torch.tanh(scores / cap)
-    if mask is None and causal:
-        mask = torch.ones(1, 1, dest, src, dtype=torch.bool, device=scores.device).tril(src - dest)
-    if mask is not None:
-        least = torch.finfo(scores.dtype).min
-        added = torch.where(mask, 0.0, least) if mask.dtype == torch.bool else mask
-        scores = (scores + added).clamp_(min=least) if mask.dtype != torch.bool else scores.add_(added)
-    return scores
+    groups = batch * kv_heads
+    added = added.repeat(1, 1, heads // kv_heads, 1).expand(batch, kv_heads, -1, -1).reshape(groups, -1, src)
+    queries, keys = query.reshape(groups, -1, d_head), key.reshape(groups, src, d_head)
+    if cap is None:
+        scores = torch.baddbmm(added, queries, keys.mT, alpha=scaling)
+    else:
+        scores = cap * torch.tanh(torch.bmm(queries, keys.mT) * (scaling / cap)) + added
+    return scores.view(batch, heads, dest, src)
 
 
 @contextlib.contextmanager
