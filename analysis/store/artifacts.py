@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors.numpy import save
+from safetensors.numpy import save_file
 
 from .bucket import Bucket, Object
 from .errors import StoreError, StoreUnreachableError, readable_errors, readable_write_errors
@@ -403,7 +403,7 @@ def publish(path: Path, *, meta: dict[str, Any]) -> Iterator[Path]:
 def write_arrays(folder: Path, arrays: dict[str, np.ndarray], *, file: str = "arrays") -> None:
     """Write `arrays` as one safetensors file into a folder that is being published."""
     contiguous = {name: np.ascontiguousarray(array) for name, array in sorted(arrays.items())}
-    (folder / f"{file}.safetensors").write_bytes(save(contiguous))
+    save_file(contiguous, folder / f"{file}.safetensors")
 
 
 def _file_key(key: str, name: str, files: dict[str, dict[str, Any]]) -> str:
