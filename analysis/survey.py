@@ -184,12 +184,17 @@ class Shard:
         adds_up = family_of(model.config).heads_add_up
         self.heads = HeadSums(kind, sizes, n_documents=n_documents, adds_up=adds_up)
         self.layers = LayerSums(sizes, n_documents=n_documents, lens_rows=spec.lens_rows)
+        with torch.inference_mode():  # now: what stays must not lie among what is freed
+            self.grams = [output_gram(attention_weights(model, layer).o) for layer in range(sizes.n_layers)]
         self.kept = KeptRows(model, sizes)
         self.head_rows = HeadRows(sizes, rows=indices, width=width, n_frequent=n_frequent) if spec.in_depth else None
         self.neurons: list[NeuronSums] = []
         if spec.in_depth:
-            n_sampled = sum(-(-len(rows[row]) // SAMPLE) for row in indices)
-            shape = {"n_documents": n_documents, "n_frequent": n_frequent, "n_sampled": n_sampled, "length": width}
+            n_sampled = np.zeros(n_documents, dtype=np.int64)
+            of_rows = np.searchsorted(self.documents, rows.documents[list(indices)])
+            np.add.at(n_sampled, of_rows, [-(-len(rows[row]) // SAMPLE) for row in indices])
+            shape = {"n_documents": n_documents, "n_frequent": n_frequent, "length": width}
+            shape |= {"n_sampled": int(n_sampled.sum()), "n_sampled_together": int(n_sampled.max())}
             known = known or [Known.nothing(sizes.d_mlp)] * sizes.n_layers
             self.neurons = [
                 NeuronSums(
@@ -213,7 +218,7 @@ class Shard:
             if kept:
                 self.kept.add(layer, read, kept)
             z = read.z.flatten(0, 1)[batch.sample]
-            share = output_length(z, self._gram(layer)) / norms["before"][:, None]
+            share = output_length(z, self.grams[layer]) / norms["before"][:, None]
             self.heads.add(layer, read, batch, output_share=share)
             if self.head_rows:
                 self.head_rows.add(layer, read.pattern, batch)
@@ -249,10 +254,6 @@ class Shard:
         np.add.at(self.sampled, batch.document_index[batch.sampled_rows].cpu().numpy(), 1)
         if self.head_rows:
             self.head_rows.count(batch)
-
-    @functools.cache  # noqa: B019 (a shard lives as long as its job)
-    def _gram(self, layer: int) -> torch.Tensor:
-        return output_gram(attention_weights(self.model, layer).o)
 
     def require_finite(self) -> None:
         """Refuse to go on with a model that computes what is no number."""

@@ -25,53 +25,65 @@ Pairs = Int[Tensor, "pair"]
 
 
 class Extremes:
-    """The largest (`sign` 1) or smallest (−1) activations at positions ≥ 1 of a batch, and, only for the rows and
-    neurons that ask, where they are and what is around them."""
+    """Both ends of every neuron's activations at positions ≥ 1 of a batch, and, only for the rows and ends that ask,
+    where they are and what is around them.
 
-    def __init__(self, activation: Float[Tensor, "batch pos neuron"], *, sign: int) -> None:
-        self._activation, self._sign = activation, sign
+    Ends are numbered: of n neurons first the highest activations, from 0 on, then the lowest, from n on. The score of
+    a lowest one is its negative, so that at both ends more is stronger.
+    """
+
+    def __init__(self, activation: Float[Tensor, "batch pos neuron"]) -> None:
+        self._activation = activation
         live = activation[:, 1:]
-        whole = live.shape[1] // BLOCK
-        blocks = live[:, : whole * BLOCK].unflatten(1, (whole, BLOCK))
-        rest = live[:, whole * BLOCK :]
-        parts = [part for part, size in ((blocks, whole), (rest[:, None], rest.shape[1])) if size]
-        self._in_blocks = torch.cat([part.amax(2) if sign > 0 else part.amin(2) for part in parts], dim=1)
+        batch, length, n = live.shape
+        whole = length // BLOCK
+        # written where it stays: to join parts costs as much as to find them
+        self._in_blocks = activation.new_empty(batch, -(-length // BLOCK), 2 * n)
+        blocks, rest = live[:, : whole * BLOCK].unflatten(1, (whole, BLOCK)), live[:, whole * BLOCK :]
+        for into, part in ((self._in_blocks[:, :whole], blocks), (self._in_blocks[:, whole:], rest[:, None])):
+            if into.shape[1]:
+                torch.amax(part, 2, out=into[..., :n])
+                torch.amin(part, 2, out=into[..., n:])
+        self._in_blocks[..., n:].neg_()
 
     @functools.cached_property
-    def scores(self) -> Float[Tensor, "batch neuron"]:
-        """The extreme of each row, times `sign`."""
-        return self._in_blocks.amax(1) if self._sign > 0 else -self._in_blocks.amin(1)
+    def scores(self) -> Float[Tensor, "batch end"]:
+        """The extreme of each row."""
+        return self._in_blocks.amax(1)
 
     def windows(
-        self, rows: Pairs, neurons: Pairs, *, width: int
+        self, rows: Pairs, ends: Pairs, *, width: int
     ) -> tuple[Pairs, Int[Tensor, "pair width"], Float[Tensor, " pair"]]:
         """For each pair: the first position of the extreme; the activations in the window around it, in steps of a
         127th of the largest of them; and that largest. `window_starts` says where the window begins."""
-        of_blocks = self._gather(self._in_blocks, rows, torch.zeros_like(rows), neurons, self._in_blocks.shape[1])
-        block = 1 + BLOCK * (of_blocks * self._sign).argmax(1)
-        start = (block - BEFORE).clamp(min=1, max=self._activation.shape[1] - width)
-        values = self._gather(self._activation, rows, start, neurons, width)
+        _, length, n = self._activation.shape
+        block = 1 + BLOCK * self._gather(
+            self._in_blocks, rows, torch.zeros_like(rows), ends, self._in_blocks.shape[1]
+        ).argmax(1)
+        start = (block - BEFORE).clamp(min=1, max=length - width)
+        values = self._gather(self._activation, rows, start, ends % n, width)
         places = torch.arange(width, device=start.device) - (block - start)[:, None]
         in_block = (places >= 0) & (places < BLOCK)
-        positions = start + (values * self._sign).masked_fill(~in_block, -torch.inf).argmax(1)
+        signs = torch.where(ends < n, 1, -1)[:, None]
+        positions = start + (values * signs).masked_fill_(~in_block, -torch.inf).argmax(1)
         scale = values.abs().amax(1)
-        steps = (values * (127 / scale.clamp(min=torch.finfo(scale.dtype).tiny))[:, None]).round().to(torch.int8)
+        steps = values.mul_((127 / scale.clamp(min=torch.finfo(scale.dtype).tiny))[:, None]).round_().to(torch.int8)
         return positions, steps, scale
 
     @staticmethod
     def _gather(
-        source: Float[Tensor, "batch pos neuron"], rows: Pairs, start: Pairs, neurons: Pairs, number: int
+        source: Float[Tensor, "batch pos part"], rows: Pairs, start: Pairs, parts: Pairs, number: int
     ) -> Float[Tensor, "pair number"]:
         """`number` positions from `start` on."""
         _, length, n = source.shape
         dtype = torch.int32 if source.numel() < 2**31 else torch.int64  # half the memory to go through
-        first = ((rows * length + start) * n + neurons).to(dtype)
+        first = ((rows * length + start) * n + parts).to(dtype)
         cells = first[:, None] + torch.arange(0, number * n, n, dtype=dtype, device=start.device)
         return source.flatten().index_select(0, cells.flatten()).view(len(rows), number)
 
 
 class _Examples:
-    """Slots of examples for every neuron."""
+    """Slots of examples for every end of a run of neurons' activations that `Extremes` numbers from 0 on."""
 
     def __init__(self, n: int, n_slots: int, *, length: int, device: torch.device) -> None:
         self.width = min(WINDOW, length - 1)
@@ -81,7 +93,6 @@ class _Examples:
         self.positions = torch.zeros(shape, dtype=torch.int16, device=device)
         self.scales = torch.zeros(shape, device=device)
         self.windows = torch.zeros((*shape, self.width), dtype=torch.int8, device=device)
-        self._seen: set[int] = set()  # documents
         self._first_row = 0
         self._document_of = torch.zeros(0, dtype=torch.int64, device=device)  # of each row from the first on
 
@@ -95,11 +106,11 @@ class _Examples:
         """The documents of the rows in some slots; anything for an empty slot."""
         return self._document_of[(rows - self._first_row).clamp(min=0).long()]
 
-    def _put(self, neurons: Pairs, slots: Pairs, batch_rows: Pairs, extremes: Extremes, batch: Batch) -> None:
+    def _put(self, ends: Pairs, slots: Pairs, batch_rows: Pairs, extremes: Extremes, batch: Batch) -> None:
         width = min(self.width, batch.length - 1)
-        self.scores[neurons, slots] = extremes.scores[batch_rows, neurons]
-        self.rows[neurons, slots] = (batch_rows + batch.rows.start).to(torch.int32)
-        for part in zip(neurons.split(PAIRS), slots.split(PAIRS), batch_rows.split(PAIRS), strict=True):
+        self.scores[ends, slots] = extremes.scores[batch_rows, ends]
+        self.rows[ends, slots] = (batch_rows + batch.rows.start).to(torch.int32)
+        for part in zip(ends.split(PAIRS), slots.split(PAIRS), batch_rows.split(PAIRS), strict=True):
             at, rows = part[:2], part[2]
             positions, steps, scales = extremes.windows(rows, at[0], width=width)
             self.positions[at] = positions.to(torch.int16)
@@ -108,7 +119,7 @@ class _Examples:
 
     def arrays(self) -> dict[str, np.ndarray]:
         """As they are stored: `score`, `row` (−1: an empty slot), `position`, `scale`
-        [neuron, slot], `window` int8 [neuron, slot, token]."""
+        [end, slot], `window` int8 [end, slot, token]."""
         arrays = {
             "score": self.scores,
             "row": self.rows,
@@ -125,12 +136,13 @@ class Strongest(_Examples):
     `floor`: scores below it need not be looked at, since as many documents are known to be better.
     """
 
-    def __init__(self, floor: Float[Tensor, " neuron"], *, length: int) -> None:
+    def __init__(self, floor: Float[Tensor, " end"], *, length: int) -> None:
         super().__init__(len(floor), N_STRONGEST, length=length, device=floor.device)
         self._floor = floor
+        self._seen: set[int] = set()  # documents
 
     @property
-    def floor(self) -> Float[Tensor, " neuron"]:
+    def floor(self) -> Float[Tensor, " end"]:
         """The floor for other rows of the survey."""
         return torch.maximum(self._floor, self.scores.amin(1))
 
@@ -147,16 +159,16 @@ class Strongest(_Examples):
         kept = ranked >= ranked.topk(n_slots, dim=1, sorted=False).values.amin(1, keepdim=True)
         newcomers = kept[:, n_slots:] & (candidates > -torch.inf)
         free = ~kept[:, :n_slots] | (self.rows < 0)
-        # both lists of pairs are ordered by neuron: its first free slots go to its newcomers
+        # both lists of pairs are ordered by end: its first free slots go to its newcomers
         taken = free & (free.cumsum(1) <= newcomers.sum(1, keepdim=True))
-        neurons, slots = taken.nonzero(as_tuple=True)
-        if len(neurons):
+        ends, slots = taken.nonzero(as_tuple=True)
+        if len(ends):
             rows = newcomers.nonzero(as_tuple=True)[1]
             by_row = rows.argsort(stable=True)  # a row's activations lie together in memory
-            self._put(neurons[by_row], slots[by_row], rows[by_row], extremes, batch)
+            self._put(ends[by_row], slots[by_row], rows[by_row], extremes, batch)
         self._seen.update(batch.documents)
 
-    def _keep_best_of_each_document(self, candidates: Float[Tensor, "neuron batch"], batch: Batch) -> None:
+    def _keep_best_of_each_document(self, candidates: Float[Tensor, "end batch"], batch: Batch) -> None:
         """Take out, as −∞, candidates of a document that has a score as good, in this batch or in a slot; a slot that
         is beaten by its own document is emptied."""
         for i, document in enumerate(batch.documents):
@@ -166,19 +178,19 @@ class Strongest(_Examples):
                     candidates[:, i].masked_fill_(worse, -torch.inf)
                     candidates[:, j].masked_fill_(~worse, -torch.inf)
         seen = [i for i, document in enumerate(batch.documents) if document in self._seen]
-        neurons, places = (candidates[:, seen] > -torch.inf).nonzero(as_tuple=True)
-        if len(neurons):
+        ends, places = (candidates[:, seen] > -torch.inf).nonzero(as_tuple=True)
+        if len(ends):
             columns = torch.tensor(seen, device=candidates.device)[places]
-            scores = candidates[neurons, columns]
-            same = self._documents_of(self.rows[neurons]) == batch.document_index[columns, None]
-            old = self.scores[neurons].masked_fill(~same, -torch.inf).amax(1)
-            candidates[neurons, columns] = scores.masked_fill(scores <= old, -torch.inf)
+            scores = candidates[ends, columns]
+            same = self._documents_of(self.rows[ends]) == batch.document_index[columns, None]
+            old = self.scores[ends].masked_fill(~same, -torch.inf).amax(1)
+            candidates[ends, columns] = scores.masked_fill(scores <= old, -torch.inf)
             at, slots = (same & (scores > old)[:, None]).nonzero(as_tuple=True)
-            self.scores[neurons[at], slots] = -torch.inf
-            self.rows[neurons[at], slots] = -1
+            self.scores[ends[at], slots] = -torch.inf
+            self.rows[ends[at], slots] = -1
 
 
-def _rank(scores: Float[Tensor, "neuron slot"], rows: Int[Tensor, "*neuron slot"]) -> Int[Tensor, "neuron slot"]:
+def _rank(scores: Float[Tensor, "end slot"], rows: Int[Tensor, "*end slot"]) -> Int[Tensor, "end slot"]:
     """Whole numbers in the order of examples: the higher score first, of equal scores the earlier row."""
     bits = (scores + 0.0).view(torch.int32).long()  # + 0.0: −0 is 0
     ascending = bits ^ ((bits >> 31) & 0x7FFFFFFF)  # the bits of negative numbers ascend as they fall
@@ -203,36 +215,43 @@ class IntervalExamples(_Examples):
     def add(self, extremes: Extremes, batch: Batch, *, edges: np.ndarray) -> None:
         """Put the batch's rows, in their order, into the free slots of their intervals. `edges`: between the
         intervals, float32 [neuron, 4]."""
-        scores = extremes.scores
+        scores = extremes.scores[:, : len(self._counts)]
         intervals = torch.zeros_like(scores, dtype=torch.int64)
         for edge in torch.from_numpy(edges).to(scores.device).unbind(1):
             intervals += scores > edge
         every = torch.arange(scores.shape[1], device=scores.device)
         self._look_at(batch)
-        # most intervals are full soon: only the neurons that may want a row are looked at
-        open_rows = (~self.full[every, intervals]).any(1).tolist()
-        found: list[tuple[Tensor, Tensor, Tensor]] = []
-        for i, document in enumerate(batch.documents):
-            if not open_rows[i]:
-                self._seen.add(document)
-                continue
-            interval = intervals[i]
-            count = self._counts[every, interval]
-            wanted = count < N_IN_INTERVAL
-            if document in self._seen:
-                places = (interval * N_IN_INTERVAL)[:, None] + torch.arange(N_IN_INTERVAL, device=scores.device)
-                rows = self.rows.gather(1, places)
-                wanted &= ~((self._documents_of(rows) == document) & (rows >= 0)).any(1)
-            neurons = wanted.nonzero().squeeze(1)
-            if len(neurons):
-                slots = interval[neurons] * N_IN_INTERVAL + count[neurons]
-                self._counts[neurons, interval[neurons]] += 1
-                self.rows[neurons, slots] = batch.rows[i]
-                found.append((neurons, slots, torch.full_like(neurons, i)))
-            self._seen.add(document)
-        if found:
-            neurons, slots, rows = (torch.cat(parts) for parts in zip(*found, strict=True))
-            self._put(neurons, slots, rows, extremes, batch)
+        # most intervals are full soon: only pairs of a neuron and a row that its interval may want are looked at
+        neurons, rows = (~self.full[every, intervals]).T.nonzero(as_tuple=True)
+        wanted = ~self._has_document(neurons, rows, intervals[rows, neurons], batch)
+        neurons, rows = neurons[wanted], rows[wanted]
+        if len(neurons):
+            interval = intervals[rows, neurons]
+            slots = self._counts[neurons, interval] + _places(neurons * N_INTERVALS + interval)
+            kept = slots < N_IN_INTERVAL
+            neurons, rows, interval, slots = (each[kept] for each in (neurons, rows, interval, slots))
+            self._counts.index_put_((neurons, interval), torch.ones_like(neurons), accumulate=True)
+            self._put(neurons, interval * N_IN_INTERVAL + slots, rows, extremes, batch)
+
+    def _has_document(self, neurons: Pairs, rows: Pairs, intervals: Pairs, batch: Batch) -> Bool[Tensor, " pair"]:
+        """Whether the row's document is that of an example of the interval, or of an earlier row that it wants. The
+        pairs are ordered by neuron, then row."""
+        documents = batch.document_index[rows]
+        slots = (intervals * N_IN_INTERVAL)[:, None] + torch.arange(N_IN_INTERVAL, device=rows.device)
+        of_slots = self.rows[neurons[:, None], slots]
+        known = ((self._documents_of(of_slots) == documents[:, None]) & (of_slots >= 0)).any(1)
+        if len(set(batch.documents)) < len(batch.documents):
+            groups = (neurons * N_INTERVALS + intervals) * (max(batch.documents) + 1) + documents
+            known |= _places(groups) > 0
+        return known
+
+
+def _places(groups: Pairs) -> Pairs:
+    """The place of each among those of its group, from 0 on."""
+    order = groups.argsort(stable=True)
+    counts = groups[order].unique_consecutive(return_counts=True)[1]
+    starts = (counts.cumsum(0) - counts).repeat_interleave(counts)
+    return torch.empty_like(order).index_copy_(0, order, torch.arange(len(order), device=order.device) - starts)
 
 
 def window_starts(positions: np.ndarray, lengths: np.ndarray, width: int) -> np.ndarray:

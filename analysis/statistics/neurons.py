@@ -49,14 +49,12 @@ class Known:
     It changes what a shard does, never what the survey finds.
     """
 
-    strongest: Float[Tensor, " neuron"]
-    weakest: Float[Tensor, " neuron"]
+    strongest: Float[Tensor, " end"]
     full: Bool[Tensor, "neuron interval"]  # by earlier rows
 
     @classmethod
     def nothing(cls, n: int) -> Known:
-        lowest = torch.full((n,), -torch.inf)
-        return cls(lowest, lowest, torch.zeros(n, N_INTERVALS, dtype=torch.bool))
+        return cls(torch.full((2 * n,), -torch.inf), torch.zeros(n, N_INTERVALS, dtype=torch.bool))
 
 
 def join_known(shown: dict[int, list[Known]], *, before: int) -> list[Known]:
@@ -66,13 +64,7 @@ def join_known(shown: dict[int, list[Known]], *, before: int) -> list[Known]:
         full = torch.zeros_like(layers[0].full)
         for shard, known in zip(shown, layers, strict=True):
             full |= known.full if shard < before else full
-        joined.append(
-            Known(
-                torch.stack([known.strongest for known in layers]).amax(0),
-                torch.stack([known.weakest for known in layers]).amax(0),
-                full,
-            )
-        )
+        joined.append(Known(torch.stack([known.strongest for known in layers]).amax(0), full))
     return joined
 
 
@@ -88,25 +80,24 @@ class NeuronSums:
         n_documents: int,
         n_frequent: int,
         n_sampled: int,
+        n_sampled_together: int,
         length: int,
         device: torch.device,
     ) -> None:
         """`calibration`: None in the shard whose first batch calibrates; `n_sampled`: the most positions that its
-        samples may have; `length`: tokens of the longest row."""
+        samples may have, and `n_sampled_together` those of one document; `length`: tokens of the longest row."""
         n = sizes.d_mlp
         self.calibration = calibration
-        counting = torch.int16 if n_sampled < 2**15 else torch.int32
 
         def zeros(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
             return torch.zeros(*shape, dtype=dtype, device=device)
 
-        self.sums, self.active = zeros(n_documents, n), zeros(n_documents, n, dtype=counting)
+        self.sums, self.active = zeros(n_documents, n), zeros(n_documents, n, dtype=_counting(n_sampled_together))
         self.powers = zeros(5, n, dtype=torch.float64)  # of the sample, around the calibration's centre
-        self.highest, self.lowest = zeros(n) - torch.inf, zeros(n) + torch.inf
-        self.histogram = zeros(n, HISTOGRAM_BINS, dtype=counting)
+        self.extreme = zeros(2 * n).fill_(-torch.inf)  # of each end
+        self.histogram = zeros(n, HISTOGRAM_BINS, dtype=_counting(n_sampled))
         self.by_token = zeros(n_frequent, n)
         self.strongest = Strongest(known.strongest.to(device), length=length)
-        self.weakest = Strongest(known.weakest.to(device), length=length)
         self.intervals = IntervalExamples(known.full.to(device), length=length)
         self._first_bin = torch.arange(n, device=device, dtype=torch.int32) * HISTOGRAM_BINS
 
@@ -127,13 +118,11 @@ class NeuronSums:
             self.by_token[places] += sums
         self._add_sample(activation.flatten(0, 1).index_select(0, batch.sample), self.calibration)
 
-        up, down = Extremes(activation, sign=1), Extremes(activation, sign=-1)
+        extremes = Extremes(activation)
         # in place: what stays must not lie among what is freed
-        torch.maximum(self.highest, up.scores.amax(0), out=self.highest)
-        torch.minimum(self.lowest, -down.scores.amax(0), out=self.lowest)
-        self.strongest.add(up, batch)
-        self.weakest.add(down, batch)
-        self.intervals.add(up, batch, edges=self.calibration.edges)
+        torch.maximum(self.extreme, extremes.scores.amax(0), out=self.extreme)
+        self.strongest.add(extremes, batch)
+        self.intervals.add(extremes, batch, edges=self.calibration.edges)
 
     def _add_sample(self, sample: Float[Tensor, "cell neuron"], calibration: Calibration) -> None:
         n = sample.shape[1]
@@ -153,25 +142,31 @@ class NeuronSums:
     @property
     def known(self) -> Known:
         """What this shard, and those it knew of, show to others."""
-        return Known(self.strongest.floor.cpu(), self.weakest.floor.cpu(), self.intervals.full.cpu())
+        return Known(self.strongest.floor.cpu(), self.intervals.full.cpu())
 
     def arrays(self) -> dict[str, np.ndarray]:
         """As they are stored: first axis document, frequent token or neuron."""
+        n = len(self.histogram)
         own = {
             "sums": self.sums,
             "active": self.active,
             "powers": self.powers,
-            "highest": self.highest,
-            "lowest": self.lowest,
+            "highest": self.extreme[:n],
+            "lowest": -self.extreme[n:],
             "histogram": self.histogram,
             "by_token": self.by_token,
         }
         return (
             {name: array.cpu().numpy() for name, array in own.items()}
-            | {f"strongest.{name}": array for name, array in self.strongest.arrays().items()}
-            | {f"weakest.{name}": array for name, array in self.weakest.arrays().items()}
+            | {f"strongest.{name}": array[:n] for name, array in self.strongest.arrays().items()}
+            | {f"weakest.{name}": array[n:] for name, array in self.strongest.arrays().items()}
             | {f"interval.{name}": array for name, array in self.intervals.arrays().items()}
         )
+
+
+def _counting(most: int) -> torch.dtype:
+    """The smallest whole numbers to count so far with."""
+    return next(dtype for dtype in (torch.uint8, torch.int16, torch.int32) if most <= torch.iinfo(dtype).max)
 
 
 def central_moments(powers: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

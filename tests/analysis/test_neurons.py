@@ -419,21 +419,21 @@ def test_of_rows_with_equal_scores_the_earlier_is_an_example(shard_rows: int, n_
     documents = generator.integers(40, size=60)
     # −0 and 0 are equal
     activation = (generator.integers(n_scores, size=(60, 9, 30)) * generator.choice([-1.0, 1.0], size=30)).astype("f4")
-    shards, floor = [], torch.full((30,), -torch.inf)
+    shards, floor = [], torch.full((60,), -torch.inf)
     for shard in range(0, 60, shard_rows):
         strongest = Strongest(floor, length=9)
         for first in range(shard, shard + shard_rows, 5):
             rows = range(first, first + 5)
             tokens = torch.zeros(5, 9, dtype=torch.int64)
             batch = Batch(rows, documents=tuple(documents[list(rows)].tolist()), tokens=tokens, frequent=tokens)
-            strongest.add(Extremes(torch.from_numpy(activation[first : first + 5]), sign=1), batch)
+            strongest.add(Extremes(torch.from_numpy(activation[first : first + 5])), batch)
         floor = strongest.floor
         shards.append(strongest.arrays())
     found = merge_strongest(shards, documents)["row"]
-    scores = activation[:, 1:].max(1)
-    for neuron in range(30):
-        order = sorted(range(60), key=lambda row: (-scores[row, neuron], row))
-        assert found[neuron].tolist() == one_a_document(order, documents, N_STRONGEST)
+    scores = np.concatenate([activation[:, 1:].max(1), -activation[:, 1:].min(1)], axis=1)
+    for end in range(60):
+        order = sorted(range(60), key=lambda row: (-scores[row, end], row))
+        assert found[end].tolist() == one_a_document(order, documents, N_STRONGEST)
 
 
 def one_a_document(rows: list[int], documents: np.ndarray, number: int) -> list[int]:
