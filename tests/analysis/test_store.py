@@ -49,10 +49,10 @@ def test_a_block_that_raises_leaves_nothing(tmp_path: Path) -> None:
 def test_a_full_disk_is_said_in_one_sentence_and_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(self: Path, data: bytes) -> int:
+    def refuse(self: Path, data: str) -> int:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_bytes", refuse)
+    monkeypatch.setattr(Path, "write_text", refuse)  # of the manifest; arrays: the next test
     with pytest.raises(
         StoreError, match=r"^Writing x: the disk of .* has too little room \(\d+ MB free\)\. Free some space"
     ):
