@@ -32,7 +32,7 @@ class TextTooDeepError(UnreadableTextError):
 
 
 def bounded(text: str) -> str:
-    """`text` with one newline at each line's end and without what is no character; refuses more than MAX_BYTES or MAX_LINES."""
+    """`text` with one newline at each line's end and without what is no character; TextTooLongError."""
     encoded = _LINE_END.sub("\n", text).encode("utf-8", "replace")
     if len(encoded) > MAX_BYTES:
         raise TextTooLongError(
@@ -42,7 +42,8 @@ def bounded(text: str) -> str:
     lines = encoded.count(b"\n") + 1
     if lines > MAX_LINES:
         raise TextTooLongError(
-            f"Reading a text: expected at most {MAX_LINES} lines, got {lines}; make it two pages that link to each other."
+            f"Reading a text: expected at most {MAX_LINES} lines, got {lines}; "
+            f"make it two pages that link to each other."
         )
     return encoded.decode()
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import nh3
 
-_CELL = {"class"}
 ATTRIBUTES: dict[str, set[str]] = {
-    "a": {"href", "title", "rel", "class", "id", "data-relation", "data-kind"},
+    "a": {"href", "title", "rel", "class", "id", "data-relation"},
     "blockquote": set(),
     "br": set(),
     "code": {"class"},
@@ -33,8 +32,8 @@ ATTRIBUTES: dict[str, set[str]] = {
     "sup": {"class"},
     "table": set(),
     "tbody": set(),
-    "td": _CELL,
-    "th": _CELL,
+    "td": {"class"},
+    "th": {"class"},
     "thead": set(),
     "tr": set(),
     "ul": set(),
