@@ -16,7 +16,7 @@ from wiki.markdown import MAX_BYTES, TextTooLongError, UnreadableTextError, rend
 REPEATED = [
     "[", "![", "[[", "]", "](", "[a](", "[a](<b", '[a](b "', "[a](b (", "[[a|", "[[a]] ", "[[a]]\n", "![[a?b]]\n\n",
     "*a ", "**a *b ", "a**b", "_a ", "*_", "***a **", "~~a ", "~", "*", "`a``", "`\n", "$", "$a ", "$a\\$ ", "$[",
-    "$$x\n\n", "$$x\n# h\n", "$$\n", "[^1]: a\n\n[^", "[^1]: a\n\n[^1]", "[^a]: b\n", "|", "|-|\n", "a|b\n-|-\n\n",
+    "$$x\n\n", "$$x\n# h\n", "$$\n", "[^1]: a\n\n[^1]", "[^a]: b\n", "|", "|-|\n", "a|b\n-|-\n\n",
     "[a]: b 'c\n\n", "[a]:\n", "[\n", "- [ ] a\n", "# a\n", "<", "<a ", "<!--", "<http:", "&", "&amp;", "\\", "\n",
     "a\n", " ", "\t", "a  \n", "* * *\n", "```\n", "a\n=\n", "@a ", "@", "L5H1 ", "a.a/", "a-", "a/L5", "1. a\n",
     "- a\n\n", "- a\n    b\n", "> a\nb\n", "> [a]: b\n", "\0", "é*", "![a](/b)", "[a](b) ",
@@ -28,6 +28,7 @@ GROWING: dict[str, Callable[[int], str]] = {
     "emphasis inside each other": lambda size: "*a **a " * (size // 14) + "b** b*" * (size // 14),
     "backticks of every length": lambda size: " ".join("`" * n for n in range(1, int((2 * size) ** 0.5))),
     "footnotes that name the next": lambda size: "".join(f"[^{n}]: x [^{n + 1}]\n\n" for n in range(size // 18)),
+    "footnote marks that never end": lambda size: "[^1]: a\n\n" + "[^" * (size // 2),
     "addresses by name": lambda size: "".join(f"[{n}]: /x\n" for n in range(size // 12)) + "[a]",
     "a title that never ends": lambda size: "[a]: b '" + "c\n" * (size // 2),
     "quotes that go on without marks": lambda size: "> " * 17 + "a" + "\na" * (size // 2),
