@@ -68,6 +68,7 @@ INSTALLED_APPS = [
     "wiki.accounts",
     "wiki.components",
     "wiki.experiments",
+    "wiki.texts",
     "wiki.pages",
 ]
 

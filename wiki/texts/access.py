@@ -1,0 +1,120 @@
+"""Who may read and do what with texts. The first three functions are all that depends on how people have roles."""
+
+from __future__ import annotations
+
+from django.contrib.auth.models import AnonymousUser
+from django.core.exceptions import PermissionDenied
+from django.db.models import Q, QuerySet
+
+from wiki.accounts.models import User
+
+from .models import AuditEntry, Draft, Kind, Link, Page, Protection, Revision, Visibility
+
+# A reply is in a thread, and a thread can be about an article or a note.
+MAX_DEPTH = 2
+
+Person = User | AnonymousUser
+
+
+def may_write(user: Person) -> bool:
+    return user.is_authenticated and user.is_active
+
+
+def is_reviewer(user: Person) -> bool:
+    return user.is_active and user.is_staff
+
+
+def is_moderator(user: Person) -> bool:
+    return user.is_active and user.is_staff
+
+
+def pages_visible_to(user: Person) -> QuerySet[Page]:
+    """Those that are not hidden, nor what they hang on; one's own; all for moderators."""
+    return Page.objects.filter(_visible(user, ""))
+
+
+def revisions_visible_to(user: Person) -> QuerySet[Revision]:
+    return Revision.objects.filter(_visible(user, "page__"))
+
+
+def links_visible_to(user: Person) -> QuerySet[Link]:
+    """By the page that has the link; whether its target can be seen is asked when it is resolved."""
+    return Link.objects.filter(_visible(user, "source__"))
+
+
+def drafts_visible_to(user: Person) -> QuerySet[Draft]:
+    """Nobody's but one's own, moderators included."""
+    return Draft.objects.filter(owner=user) if isinstance(user, User) else Draft.objects.none()
+
+
+def audit_entries_visible_to(user: Person) -> QuerySet[AuditEntry]:
+    return AuditEntry.objects.filter(_visible(user, "page__"))
+
+
+def _visible(user: Person, path: str) -> Q:
+    """Visible are a page and all that it hangs on; what is not there hides nothing."""
+    if is_moderator(user):
+        return Q()
+    condition = Q()
+    for depth in range(MAX_DEPTH + 1):
+        page = path + "parent__" * depth
+        shown = ~Q(**{f"{page}visibility": Visibility.HIDDEN})
+        condition &= shown | Q(**{f"{page}author": user}) if isinstance(user, User) else shown
+    return condition
+
+
+def may_read(user: Person, page: Page) -> bool:
+    return all(
+        is_moderator(user) or each.visibility != Visibility.HIDDEN or each.author_id == user.pk
+        for each in _with_ancestors(page)
+    )
+
+
+def may_edit(user: Person, page: Page) -> bool:
+    """Summaries and articles are everybody's who writes, within their protection; notes and talk are their author's.
+
+    Nobody edits what is retracted, and only moderators what is hidden.
+    """
+    if not may_write(user) or any(each.visibility == Visibility.RETRACTED for each in _with_ancestors(page)):
+        return False
+    if is_moderator(user):
+        return True
+    if any(each.visibility == Visibility.HIDDEN for each in _with_ancestors(page)):
+        return False
+    if page.kind in {Kind.NOTE, Kind.TALK} and page.author_id != user.pk:
+        return False
+    return page.protection == Protection.WRITERS or (page.protection == Protection.REVIEWERS and is_reviewer(user))
+
+
+def may_reply(user: Person, page: Page) -> bool:
+    """Under what is published, and within what is."""
+    return may_write(user) and all(each.visibility == Visibility.PUBLISHED for each in _with_ancestors(page))
+
+
+def may_retract(user: Person, page: Page) -> bool:
+    """Its author, of what is signed by one: what everybody edits is nobody's to take back."""
+    own = page.kind in {Kind.NOTE, Kind.TALK} and page.author_id == user.pk
+    return may_write(user) and page.visibility != Visibility.HIDDEN and (own or is_moderator(user))
+
+
+def may_hide(user: Person, page: Page) -> bool:
+    return is_moderator(user)
+
+
+def may_protect(user: Person, page: Page) -> bool:
+    return is_moderator(user)
+
+
+def require(allowed: bool, doing: str, *, user: Person) -> None:
+    """403 with a sentence for who may not."""
+    if not allowed:
+        name = user.get_username() or "somebody who is not signed in"
+        raise PermissionDenied(f"{doing}: expected somebody who may, got {name}.")
+
+
+def _with_ancestors(page: Page) -> list[Page]:
+    pages, each = [page], page.parent
+    while each is not None:
+        pages.append(each)
+        each = each.parent
+    return pages

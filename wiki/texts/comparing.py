@@ -1,0 +1,69 @@
+"""What changed between two texts, word by word."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import re
+from collections.abc import Iterator, Sequence
+
+from .alignment import MOST_DIFFERENCES, Block, align
+
+_WORD = re.compile(r"\s|\w+|[^\w\s]")
+# Words of one changed passage that are told apart; a longer one is shown as removed and added.
+MOST_WORDS = 20_000
+
+
+class Change(enum.Enum):
+    SAME = "same"
+    REMOVED = "removed"
+    ADDED = "added"
+
+
+@dataclasses.dataclass(frozen=True)
+class Span:
+    """SAME and REMOVED spans joined are the text before, SAME and ADDED ones the text after."""
+
+    change: Change
+    text: str
+
+
+def diff(before: str, after: str) -> list[Span]:
+    """The spans from one text to another: changed lines are found first, then the changed words in them."""
+    spans: list[Span] = []
+    old, new = before.splitlines(keepends=True), after.splitlines(keepends=True)
+    budget = MOST_DIFFERENCES
+    for same, removed, added in _passages(old, new, align(old, new)):
+        if removed and added and budget:
+            old_words, new_words = _WORD.findall(removed), _WORD.findall(added)
+            if len(old_words) + len(new_words) <= MOST_WORDS:
+                blocks = align(old_words, new_words, most=budget)
+                n_same = sum(block.size for block in blocks)
+                budget = max(0, budget - (len(old_words) + len(new_words) - 2 * n_same))
+                for same_words, removed_words, added_words in _passages(old_words, new_words, blocks):
+                    _add(spans, removed=removed_words, added=added_words, same=same_words)
+                _add(spans, removed="", added="", same=same)
+                continue
+        _add(spans, removed=removed, added=added, same=same)
+    return spans
+
+
+def _passages(before: Sequence[str], after: Sequence[str], blocks: list[Block]) -> Iterator[tuple[str, str, str]]:
+    """For each block: what is the same in it, and what was removed and added just before it."""
+    at_before = at_after = 0
+    for in_before, in_after, size in [*blocks, Block(len(before), len(after), 0)]:
+        yield (
+            "".join(before[in_before : in_before + size]),
+            "".join(before[at_before:in_before]),
+            "".join(after[at_after:in_after]),
+        )
+        at_before, at_after = in_before + size, in_after + size
+
+
+def _add(spans: list[Span], *, removed: str, added: str, same: str) -> None:
+    """Append what is not empty, joined to the last span where that is of its kind."""
+    for change, text in ((Change.REMOVED, removed), (Change.ADDED, added), (Change.SAME, same)):
+        if text and spans and spans[-1].change is change:
+            spans[-1] = Span(change, spans[-1].text + text)
+        elif text:
+            spans.append(Span(change, text))

@@ -1,0 +1,28 @@
+"""What services of texts refuse. Each message is for the person who writes."""
+
+from __future__ import annotations
+
+from .models import Page, Revision
+
+
+class TextError(Exception):
+    """Something that cannot be saved as it is."""
+
+
+class AlreadyThere(TextError):  # noqa: N818 (it says what is the matter)
+    """Another page has this title, or this component has its summary already: `page`."""
+
+    def __init__(self, message: str, *, page: Page) -> None:
+        super().__init__(message)
+        self.page = page
+
+
+class EditConflict(TextError):  # noqa: N818 (what wikis call it)
+    """The page was saved by somebody else since `base`, which the author saw; nothing was changed. `merge` helps."""
+
+    def __init__(self, *, base: Revision, theirs: Revision, yours: str) -> None:
+        super().__init__(
+            f"Saving {theirs.page}: expected revision {base.n} to be the newest, got revision {theirs.n} by "
+            f"{theirs.author.get_username()}."
+        )
+        self.base, self.theirs, self.yours = base, theirs, yours

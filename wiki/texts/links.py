@@ -1,0 +1,133 @@
+"""The links of texts: found in them, kept as rows, asked for from both ends."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Count, F, QuerySet
+
+from wiki.components.models import LanguageModel
+
+from .access import Person, links_visible_to
+from .errors import TextError
+from .models import Alias, Link, LinkKind, Page, TargetForm
+from .targets import MAX_LENGTH, normalise
+
+_KINDS = "|".join(LinkKind.values)
+# [[words]], [[words|label]], [[same-role-as::words]], ![[words]]; words may end in a component's [1]
+_BRACKETS = re.compile(
+    rf"\[\[(?:(?P<kind>{_KINDS})::)?(?P<words>[^\[\]|\n]{{1,{MAX_LENGTH}}}(?:\[\d{{1,7}}\])?)(?:\|[^\[\]\n]{{0,200}})?\]\]"
+)
+_MENTION = re.compile(r"(?<![\w@/.+-])@[\w.@+-]{1,150}")
+_FENCE = re.compile(r" {0,3}(```+|~~~+)")
+_CODE = re.compile(r"(?<!`)(`{1,3})(?!`)[^`]{1,1000}\1(?!`)")
+
+
+@dataclasses.dataclass(frozen=True)
+class Found:
+    """A link as it stands in a text."""
+
+    kind: LinkKind
+    words: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Wanted:
+    """An article that texts link to and nobody has written."""
+
+    target: str
+    words: str
+    n_pages: int
+
+
+def links_of(text: str) -> list[Found]:
+    """The links of a text outside its code, in order."""
+    prose = _CODE.sub(" ", _without_fences(text))
+    found = [
+        (match.start(), Found(LinkKind(match["kind"] or LinkKind.MENTIONS), match["words"].strip()))
+        for match in _BRACKETS.finditer(prose)
+    ]
+    prose = _BRACKETS.sub(lambda match: "[" * len(match[0]), prose)
+    found += [(match.start(), Found(LinkKind.MENTIONS, match[0].rstrip(".+-"))) for match in _MENTION.finditer(prose)]
+    return [link for _, link in sorted(found, key=lambda one: one[0])]
+
+
+def _without_fences(text: str) -> str:
+    lines, fence = [], ""
+    for line in text.split("\n"):
+        match = _FENCE.match(line)
+        if fence:
+            if match and match[1].startswith(fence) and not line[match.end() :].strip():
+                fence = ""
+        elif match:
+            fence = match[1]
+        else:
+            lines.append(line)
+    return "\n".join(lines)
+
+
+def links_of_fields(fields: dict[str, Any]) -> list[Found]:
+    """The links that a revision has beside its text: `"links": [[kind, words], …]`."""
+    try:
+        return [Found(LinkKind(kind), str(words)) for kind, words in fields.get("links", [])]
+    except (TypeError, ValueError) as error:
+        raise TextError(f"Reading links: expected pairs of a kind and a target, got what says: {error}.") from error
+
+
+def replace_links(page: Page, *, text: str, fields: dict[str, Any]) -> None:
+    """Make the links of a page those of this text and fields; within the transaction that locked the page."""
+    wanted: dict[tuple[str, str], Link] = {}
+    for found in [*links_of(text), *links_of_fields(fields)]:
+        target = normalise(found.words, scope=page.model_slug)
+        if target is not None:
+            link = Link(source=page, kind=found.kind, form=target.form, target=target.text, words=found.words)
+            wanted.setdefault((found.kind.value, target.text), link)
+    kept = {(link.kind, link.target): (link.pk, link.form, link.words) for link in page.links.all()}
+    same = {name for name, link in wanted.items() if name in kept and kept[name][1:] == (link.form, link.words)}
+    gone = [pk for name, (pk, _, _) in kept.items() if name not in same]
+    if gone:
+        page.links.filter(pk__in=gone).delete()
+    Link.objects.bulk_create([link for name, link in wanted.items() if name not in same])
+
+
+def rebuild_links() -> int:
+    """Make the links of all pages anew from their current revisions; return how many pages there are."""
+    n = 0
+    for pk in Page.objects.order_by("id").values_list("pk", flat=True).iterator():
+        with transaction.atomic():
+            page = Page.objects.select_for_update().get(pk=pk)
+            if current := page.current:
+                replace_links(page, text=current.text, fields=current.fields)
+                n += 1
+    return n
+
+
+def what_links_here(targets: Iterable[str], *, user: Person) -> QuerySet[Link]:
+    """The links to any of these targets (`targets_of` has a page's) from pages that `user` may see, newest first."""
+    return (
+        links_visible_to(user)
+        .filter(target__in=list(targets))
+        .select_related("source__author")
+        .order_by("-source__updated_at", "-id")
+    )
+
+
+def wanted_targets(*, user: Person, limit: int = 50) -> list[Wanted]:
+    """Titles that visible pages link to and that are neither an article nor a model, most wanted first."""
+    rows = (
+        links_visible_to(user)
+        .filter(form=TargetForm.TITLE)
+        .exclude(target__in=Alias.objects.values("key"))
+        .exclude(target__in=LanguageModel.objects.values("slug"))
+        .values("target")
+        .annotate(n_pages=Count("source", distinct=True))
+        .order_by(F("n_pages").desc(), "target")[:limit]
+    )
+    found = {row["target"]: row["n_pages"] for row in rows}
+    spelt = links_visible_to(user).filter(target__in=found, form=TargetForm.TITLE).order_by("-id")
+    words = dict(spelt.values_list("target", "words"))  # of equals the earliest stays
+    return [Wanted(target, words.get(target, target), n_pages) for target, n_pages in found.items()]

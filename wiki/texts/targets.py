@@ -1,0 +1,111 @@
+"""From the words of a link to what they name.
+
+A target is text: `gpt2/L5H1`, `gpt2`, `ioi`, `@alice`, `a/12`. `normalise` gives it one spelling without looking at the
+database, so a link can be written before there is what it names, and outlives it. `resolve` looks, for many at once.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import unicodedata
+from collections.abc import Iterable
+
+from django.contrib.auth.models import AnonymousUser
+
+from analysis.schema import SLUG, Component, SchemaError
+from wiki.accounts.models import User
+from wiki.components.models import LanguageModel
+
+from .access import pages_visible_to
+from .models import Alias, Kind, Page, TargetForm
+
+MAX_LENGTH = 200
+_ADDRESS = re.compile(r"a/[1-9][0-9]{0,17}|x/[0-9a-f]{64}", re.ASCII)
+_PERSON = re.compile(r"@[\w.@+-]{1,150}")
+
+
+@dataclasses.dataclass(frozen=True)
+class Target:
+    """What a link names, in the one spelling that is stored and compared."""
+
+    form: TargetForm
+    text: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Resolution:
+    """What a target names now: one of these is there, and for a component its model too."""
+
+    model: LanguageModel | None = None
+    component: Component | None = None
+    page: Page | None = None
+    user: User | None = None
+
+
+def normalise(words: str, *, scope: str = "") -> Target | None:
+    """The target of these words on a page about the model `scope`; None where they cannot name anything."""
+    words = re.split(r"[?#]", words, maxsplit=1)[0].strip()
+    if not words or len(words) > MAX_LENGTH or not words.isprintable():
+        return None
+    if _PERSON.fullmatch(words):
+        return Target(TargetForm.PERSON, words)
+    if _ADDRESS.fullmatch(words):
+        return Target(TargetForm.ADDRESS, words)
+    slug, slash, name = words.rpartition("/")
+    slug = slug.strip() if slash else scope
+    if SLUG.fullmatch(slug) and (component := _parsed(name)):
+        return Target(TargetForm.COMPONENT, f"{slug}/{component}")
+    return Target(TargetForm.TITLE, key) if (key := key_of(words)) and len(key) <= MAX_LENGTH else None
+
+
+def key_of(title: str) -> str:
+    """A title as links and addresses name it: small letters, hyphens between words."""
+    plain = unicodedata.normalize("NFKC", re.split(r"[?#]", title, maxsplit=1)[0]).strip().casefold()
+    return re.sub(r"[\s_]+", "-", plain)
+
+
+def _parsed(name: str) -> Component | None:
+    try:
+        return Component.parse(name)
+    except SchemaError:
+        return None
+
+
+def resolve(targets: Iterable[Target], *, user: User | AnonymousUser) -> dict[Target, Resolution]:
+    """What these targets name, of what `user` may see; left out is what names nothing. Five queries, however many."""
+    wanted = set(targets)
+    by_form = {form: {target.text for target in wanted if target.form == form} for form in TargetForm}
+    slugs = by_form[TargetForm.TITLE] | {text.partition("/")[0] for text in by_form[TargetForm.COMPONENT]}
+    models = LanguageModel.objects.in_bulk([slug for slug in slugs if SLUG.fullmatch(slug)])
+    people = {
+        f"@{person.username}": person
+        for person in User.objects.filter(
+            username__in=[name[1:] for name in by_form[TargetForm.PERSON]], is_active=True
+        )
+    }
+    aliases = dict(Alias.objects.filter(key__in=by_form[TargetForm.TITLE]).values_list("key", "page_id"))
+    notes = {text: int(text[2:]) for text in by_form[TargetForm.ADDRESS] if text.startswith("a/")}
+    pages = pages_visible_to(user).in_bulk([*aliases.values(), *notes.values()])
+
+    def resolved(target: Target) -> Resolution | None:
+        text = target.text
+        if target.form == TargetForm.COMPONENT:
+            slug, _, name = text.partition("/")
+            component, model = Component.parse(name), models.get(slug)
+            return Resolution(model=model, component=component) if model and component.exists_in(model.sizes) else None
+        if target.form == TargetForm.PERSON:
+            return Resolution(user=people[text]) if text in people else None
+        if target.form == TargetForm.TITLE and text in models:
+            return Resolution(model=models[text])
+        page = pages.get(aliases.get(text) or notes.get(text) or 0)
+        return Resolution(page=page) if page else None
+
+    return {target: found for target in wanted if (found := resolved(target))}
+
+
+def targets_of(page: Page) -> list[str]:
+    """Every target that leads to a page: an article's titles, a summary's component, the address of others."""
+    if page.kind == Kind.ARTICLE:
+        return list(page.aliases.values_list("key", flat=True))
+    return [page.about] if page.kind == Kind.SUMMARY else [f"a/{page.pk}"]
