@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import time
 
@@ -104,7 +105,7 @@ def test_the_spans_of_a_comparison_give_both_texts(before: str, after: str) -> N
     assert "".join(span.text for span in spans if span.change is not Change.ADDED) == before
     assert "".join(span.text for span in spans if span.change is not Change.REMOVED) == after
     assert all(span.text for span in spans)
-    assert all(one.change is not other.change for one, other in zip(spans, spans[1:], strict=False))
+    assert all(one.change is not other.change for one, other in itertools.pairwise(spans))
 
 
 def test_a_changed_word_is_told_from_its_line() -> None:
@@ -118,7 +119,7 @@ def test_a_changed_word_is_told_from_its_line() -> None:
 
 @pytest.mark.parametrize("kind", ["same line", "words", "rewritten", "no newline"])
 def test_large_texts_made_to_hurt_are_compared_and_merged_in_a_few_seconds(kind: str) -> None:
-    dice = random.Random(0)
+    dice = random.Random(0)  # noqa: S311
     before, after = {
         "same line": ("\n" * 200_000, "\n" * 100_000 + "x" + "\n" * 99_000),
         "words": ("a b " * 50_000, "b a a " * 33_000),

@@ -73,7 +73,7 @@ def _parsed(name: str) -> Component | None:
 
 
 def resolve(targets: Iterable[Target], *, user: User | AnonymousUser) -> dict[Target, Resolution]:
-    """What these targets name, of what `user` may see; left out is what names nothing. Five queries, however many."""
+    """What these targets name, of what `user` may see; left out is what names nothing. Four queries, however many."""
     wanted = set(targets)
     by_form = {form: {target.text for target in wanted if target.form == form} for form in TargetForm}
     slugs = by_form[TargetForm.TITLE] | {text.partition("/")[0] for text in by_form[TargetForm.COMPONENT]}

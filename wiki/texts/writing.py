@@ -13,7 +13,7 @@ from django.utils import timezone
 from analysis.schema import SLUG, Component, SchemaError, content_hash
 from wiki.accounts.models import User
 
-from .access import MAX_DEPTH, may_edit, may_read, may_reply, may_write, require
+from .access import may_edit, may_read, may_reply, may_write, require
 from .drafts import draft_target
 from .errors import AlreadyThere, EditConflict, TextError
 from .links import replace_links
@@ -151,8 +151,9 @@ def rename_article(page: Page, author: User, title: str, *, reason: str = "") ->
                 return page
             before, page.title, page.key = page.title, title, key
             _require_free(page)
-            Alias.objects.get_or_create(key=key, defaults={"page": page})
+            # page first, then alias, as where pages are made: PostgreSQL would see a deadlock
             page.save(update_fields=["title", "key"])
+            Alias.objects.get_or_create(key=key, defaults={"page": page})
             AuditEntry.objects.create(
                 actor=author, page=page, action=AuditEntry.Action.RENAME, before=before, after=title, reason=reason
             )
@@ -221,7 +222,8 @@ def _earlier(author: User, name: str | None) -> Revision | None:
 
 def _clean_title(title: str) -> str:
     title = " ".join(title.split())
-    target = normalise(title)
+    # on a model's page a component's name alone would lead to the component
+    target = normalise(title, scope="any-model")
     if target is None or target.form != TargetForm.TITLE or _NOT_IN_TITLES & set(title):
         raise TextError(
             f"Choosing a title: expected up to 200 characters that are no component's name and have none of / [ ] | # "
@@ -256,12 +258,8 @@ def _require_place(kind: Kind, *, model_slug: str, component: str, parent: Page 
             f"Writing {_a(kind)}: expected summaries and notes to be about a model or component, articles about "
             f"nothing, and talk about either a component or a page."
         )
-    if parent is not None and parent.kind == Kind.TALK:
-        depth, each = 1, parent
-        while each.parent is not None:
-            depth, each = depth + 1, each.parent
-        if depth > MAX_DEPTH or (parent.parent is not None and parent.parent.kind == Kind.TALK):
-            raise TextError("Replying: expected a thread, got a reply; reply in its thread.")
+    if parent and parent.kind == Kind.TALK and parent.parent and parent.parent.kind == Kind.TALK:
+        raise TextError("Replying: expected a thread, got a reply; reply in its thread.")
 
 
 def _require_free(page: Page) -> None:
