@@ -171,3 +171,14 @@ def test_a_draft_that_is_kept_many_times_at_once_is_one(alice: User) -> None:
     kept = at_once(*[lambda n=n: keep_draft(alice, draft_target(page), f"{n}", page=page) for n in range(8)])
     assert all(isinstance(draft, Draft) for draft in kept)
     assert Draft.objects.count() == 1
+
+
+def test_saving_and_keeping_drafts_of_one_person_do_not_wait_for_each_other(alice: User) -> None:
+    page = create_page(alice, Kind.ARTICLE, "x", title="T")
+    for n in range(20):
+        saved, *kept = at_once(
+            lambda n=n: save_revision(page, alice, f"{n}", base_version=n + 1),
+            *[lambda m=m: keep_draft(alice, draft_target(page), f"{m}", page=page) for m in range(3)],
+        )
+        assert isinstance(saved, Revision)
+        assert all(isinstance(draft, Draft) for draft in kept)

@@ -42,7 +42,7 @@ def keep_draft(
         if page is not None:
             require(may_read(owner, page), "Keeping a draft", user=owner)
         # one person's drafts are kept one after the other
-        User.objects.select_for_update().get(pk=owner.pk)
+        User.objects.select_for_update(no_key=True).get(pk=owner.pk)
         others = Draft.objects.filter(owner=owner).exclude(target=target)
         if others.count() >= MAX_DRAFTS:
             raise TextError(f"Keeping a draft: expected at most {MAX_DRAFTS} drafts of one person; discard some.")

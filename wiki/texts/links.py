@@ -99,7 +99,7 @@ def rebuild_links() -> int:
     n = 0
     for pk in Page.objects.order_by("id").values_list("pk", flat=True).iterator():
         with transaction.atomic():
-            page = Page.objects.select_for_update().get(pk=pk)
+            page = Page.objects.select_for_update(no_key=True).get(pk=pk)
             if current := page.current:
                 replace_links(page, text=current.text, fields=current.fields)
                 n += 1

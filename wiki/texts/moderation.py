@@ -47,7 +47,7 @@ _FROM = {
 def protect(page: Page, actor: User, protection: Protection, *, reason: str) -> Page:
     """Say who may edit it, of those who may write."""
     with transaction.atomic():
-        page = Page.objects.select_for_update().get(pk=page.pk)
+        page = Page.objects.select_for_update(no_key=True).get(pk=page.pk)
         require(may_protect(actor, page), f"Protecting {page}", user=actor)
         reason = _clean_reason(reason, "Protecting a page")
         if page.protection != protection:
@@ -63,7 +63,7 @@ def tag_page(page: Page, actor: User, names: Iterable[str]) -> Page:
     if any(len(name) > 60 or not name.isprintable() for name in wanted):
         raise TextError("Tagging a page: expected words of at most 60 characters.")
     with transaction.atomic():
-        page = Page.objects.select_for_update().get(pk=page.pk)
+        page = Page.objects.select_for_update(no_key=True).get(pk=page.pk)
         require(may_edit(actor, page), f"Tagging {page}", user=actor)
         before = sorted(page.tags.values_list("name", flat=True))
         if before != wanted:
@@ -76,7 +76,7 @@ def tag_page(page: Page, actor: User, names: Iterable[str]) -> Page:
 def _set_visibility(page: Page, actor: User, action: AuditEntry.Action, to: Visibility, *, reason: str) -> Page:
     with transaction.atomic():
         # a reply that is being written waits for this, or this for that
-        page = Page.objects.select_for_update().get(pk=page.pk)
+        page = Page.objects.select_for_update(no_key=True).get(pk=page.pk)
         of_moderators = action in (_Action.HIDE, _Action.UNHIDE)
         may = may_hide(actor, page) if of_moderators else may_retract(actor, page)
         doing = f"{action.label} {page}".capitalize()

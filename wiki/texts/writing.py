@@ -54,7 +54,7 @@ def create_page(
                 return earlier.page
             if parent is not None:
                 # what hides it waits for this, or this for that
-                parent = Page.objects.select_for_update().get(pk=parent.pk)
+                parent = Page.objects.select_for_update(no_key=True).get(pk=parent.pk)
                 require(may_reply(author, parent), "Replying", user=author)
             key = key_of(title) if kind == Kind.ARTICLE else None
             page = Page(
@@ -100,7 +100,7 @@ def save_revision(
     name = _submission_name(submission, [page.pk, text, fields])
     with transaction.atomic():
         # of two who save at once the second waits here until the first has committed
-        now = Page.objects.select_for_update().get(pk=page.pk)
+        now = Page.objects.select_for_update(no_key=True).get(pk=page.pk)
         if earlier := _earlier(author, name):
             return earlier
         require(may_edit(author, now), f"Editing {now}", user=author)
@@ -145,7 +145,7 @@ def rename_article(page: Page, author: User, title: str, *, reason: str = "") ->
     key = key_of(title)
     try:
         with transaction.atomic():
-            page = Page.objects.select_for_update().get(pk=page.pk)
+            page = Page.objects.select_for_update(no_key=True).get(pk=page.pk)
             require(page.kind == Kind.ARTICLE and may_edit(author, page), f"Renaming {page}", user=author)
             if page.title == title:
                 return page
