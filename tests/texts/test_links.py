@@ -37,7 +37,7 @@ def test_links_are_found_outside_code_in_order_with_their_kinds() -> None:
     assert links_of(text) == [
         Found(LinkKind.MENTIONS, "IOI"),
         Found(LinkKind.MENTIONS, "gpt2/L5H1"),
-        Found(LinkKind.MENTIONS, "gpt2/L5H2?text=1"),
+        Found(LinkKind.MENTIONS, "gpt2/L5H2"),
         Found(LinkKind.MENTIONS, "@alice"),
         Found(LinkKind.SAME_ROLE_AS, "gpt2/blocks.5.attn.hook_z[1]"),
         Found(LinkKind.MENTIONS, "unknown::x"),

@@ -13,7 +13,8 @@ from markdown_it.token import Token
 
 from .links import Kind, Link, Relation, Target
 
-_WIKILINK = re.compile(r"(!?)\[\[([^\[\]|\n]{1,300})(?:\|([^\[\]\n]{1,300}))?\]\]")
+# a target may end in the number of a hook: [[blocks.5.attn.hook_z[1]]]
+_WIKILINK = re.compile(r"(!?)\[\[([^\[\]|\n]{1,300}(?:\[\d{1,7}\])?)(?:\|([^\[\]\n]{1,300}))?\]\]")
 _MENTION = re.compile(r"@([A-Za-z0-9_](?:[A-Za-z0-9_.+-]{0,148}[A-Za-z0-9_])?)")
 _NAME = re.compile(
     r"(?<![\w/.:@#-])((?:[a-z0-9](?:[a-z0-9.-]{0,98}[a-z0-9])?/)?L\d{1,5}(?:H\d{1,5}|N\d{1,7}|KV\d{1,5}))(?![\w/]|\.\d)",

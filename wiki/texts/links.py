@@ -3,28 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Iterable
 from typing import Any
 
 from django.db import transaction
 from django.db.models import Count, F, QuerySet
 
+from wiki import markdown
 from wiki.components.models import LanguageModel
 
 from .access import Person, links_visible_to
 from .errors import TextError
 from .models import Alias, Link, LinkKind, Page, TargetForm
-from .targets import MAX_LENGTH, normalise
-
-_KINDS = "|".join(LinkKind.values)
-# [[words]], [[words|label]], [[same-role-as::words]], ![[words]]; words may end in a component's [1]
-_BRACKETS = re.compile(
-    rf"\[\[(?:(?P<kind>{_KINDS})::)?(?P<words>[^\[\]|\n]{{1,{MAX_LENGTH}}}(?:\[\d{{1,7}}\])?)(?:\|[^\[\]\n]{{0,200}})?\]\]"
-)
-_MENTION = re.compile(r"(?<![\w@/.+-])@[\w.@+-]{1,150}")
-_FENCE = re.compile(r" {0,3}(```+|~~~+)")
-_CODE = re.compile(r"(?<!`)(`{1,3})(?!`)[^`]{1,1000}\1(?!`)")
+from .targets import normalise
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,29 +36,15 @@ class Wanted:
 
 
 def links_of(text: str) -> list[Found]:
-    """The links of a text outside its code, in order."""
-    prose = _CODE.sub(" ", _without_fences(text))
-    found = [
-        (match.start(), Found(LinkKind(match["kind"] or LinkKind.MENTIONS), match["words"].strip()))
-        for match in _BRACKETS.finditer(prose)
+    """The links of a text outside its code and maths, in order; a `TextError` where it cannot be read as Markdown."""
+    try:
+        links = markdown.links_of(text)
+    except markdown.UnreadableTextError as error:
+        raise TextError(str(error)) from error
+    return [
+        Found(LinkKind(link.relation.value), f"@{link.target}" if link.kind is markdown.Kind.MENTION else link.target)
+        for link in links
     ]
-    prose = _BRACKETS.sub(lambda match: "[" * len(match[0]), prose)
-    found += [(match.start(), Found(LinkKind.MENTIONS, match[0].rstrip(".+-"))) for match in _MENTION.finditer(prose)]
-    return [link for _, link in sorted(found, key=lambda one: one[0])]
-
-
-def _without_fences(text: str) -> str:
-    lines, fence = [], ""
-    for line in text.split("\n"):
-        match = _FENCE.match(line)
-        if fence:
-            if match and match[1].startswith(fence) and not line[match.end() :].strip():
-                fence = ""
-        elif match:
-            fence = match[1]
-        else:
-            lines.append(line)
-    return "\n".join(lines)
 
 
 def links_of_fields(fields: dict[str, Any]) -> list[Found]:
