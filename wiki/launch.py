@@ -28,6 +28,8 @@ HOST = "127.0.0.1"
 MODEL = "smollm2-135m-instruct-q4"
 SITE_PROCESSES = 2
 SWEEP_SECONDS = 5
+# Whoever sets one of these runs a site for others.
+NOT_A_DEMO = ("LOUPE_HOSTS", "LOUPE_HTTPS", "LOUPE_DATABASE_URL")
 # For the database and its journal to work at all; what needs more says so itself.
 NEEDED_MEGABYTES = 50
 
@@ -86,6 +88,8 @@ def embedded_environment(port: int) -> dict[str, str]:
         "PYTHONUNBUFFERED": "1",
         **own_secrets,
     }
+    if not any(os.environ.get(name) for name in NOT_A_DEMO):
+        defaults["LOUPE_DEMO"] = "yes"
     given = {name: value for name, value in os.environ.items() if value}  # a variable that is empty is not set
     return defaults | given | {"PORT": str(port), "LOUPE_DATA": str(data)}
 
@@ -137,6 +141,8 @@ def prepare_site(environment: dict[str, str]) -> None:
     ):
         print(f"Loupe: {doing}", flush=True)
         run_manage(arguments, environment, doing=doing)
+    if environment.get("LOUPE_DEMO") == "yes":
+        run_manage(["demo_accounts"], environment, doing="making demo accounts")
 
 
 def run_manage(arguments: list[str], environment: dict[str, str], *, doing: str) -> None:

@@ -1,7 +1,7 @@
 """Settings of the site, from the environment alone; an unset secret or a misspelt value stops the start."""
 
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import environ
 from csp.constants import NONE, SELF
@@ -34,11 +34,25 @@ def _url(name: str, *, schemes: tuple[str, ...]) -> str:
     return text
 
 
+def _one_of(name: str, *choices: str) -> str:
+    """The first of them where it is not set."""
+    text = str(env.str(name, default="")) or choices[0]
+    if text not in choices:
+        raise ImproperlyConfigured(f"Reading {name}: expected {' or '.join(choices)}, got “{text}”.")
+    return text
+
+
 def _yes(name: str) -> bool:
-    text = env.str(name, default="")
-    if text not in ("", "no", "yes"):
-        raise ImproperlyConfigured(f"Reading {name}: expected yes or no, got “{text}”.")
-    return bool(text == "yes")
+    return _one_of(name, "no", "yes") == "yes"
+
+
+def _all_or_none(*names: str) -> list[str]:
+    """What these are set to; empty texts where none is."""
+    texts = [str(env.str(name, default="")) for name in names]
+    if any(texts) and not all(texts):
+        unset = " and ".join(name for name, text in zip(names, texts, strict=True) if not text)
+        raise ImproperlyConfigured(f"Reading {', '.join(names)}: expected all of them or none, got no {unset}.")
+    return texts
 
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -61,15 +75,21 @@ INSTALLED_APPS = [
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.humanize",
+    "django.contrib.messages",
     "django.contrib.sessions",
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
     "csp",
-    "wiki.accounts",
+    "wiki.accounts",  # before allauth, whose templates it replaces
     "wiki.components",
     "wiki.experiments",
     "wiki.texts",
     "wiki.pages",
+    "allauth",
+    "allauth.account",
+    "allauth.mfa",
+    "allauth.socialaccount",
+    "allauth.usersessions",
 ]
 
 MIDDLEWARE = [
@@ -81,10 +101,13 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "wiki.accounts.middleware.ReadingNeedsAnAccount",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 
-LOGIN_URL = "login"
+LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = LOGOUT_REDIRECT_URL = "home"
 CSRF_FAILURE_VIEW = "wiki.pages.errors.refused_without_token"
 ROOT_URLCONF = "wiki.urls"
@@ -96,7 +119,13 @@ TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
         "APP_DIRS": True,
-        "OPTIONS": {"context_processors": ["django.template.context_processors.request"]},
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
     }
 ]
 
@@ -163,6 +192,82 @@ SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
 SESSION_COOKIE_SECURE = HTTPS
 CSRF_COOKIE_SECURE = HTTPS
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
+
+# Who may make an account: whom a moderator invited, or everybody.
+SIGN_UP = _one_of("LOUPE_SIGN_UP", "invitation", "open")
+# Whether pages are shown to who is not signed in.
+ANONYMOUS_READING = _one_of("LOUPE_ANONYMOUS_READING", "yes", "no") == "yes"
+# Accounts whose passwords are printed at the start: never where anybody else can reach the site.
+DEMO = _yes("LOUPE_DEMO")
+LOOPBACK_HOSTS = {"localhost", "127.0.0.1", "[::1]"}
+if DEMO and (HTTPS or not LOOPBACK_HOSTS.issuperset(ALLOWED_HOSTS)):
+    raise ImproperlyConfigured(
+        "Reading LOUPE_DEMO: expected a site on loopback alone, "
+        f"got LOUPE_HOSTS={','.join(ALLOWED_HOSTS)} and LOUPE_HTTPS={'yes' if HTTPS else 'no'}."
+    )
+
+# E-mail: by a server, or written to files, which whoever runs the site reads.
+EMAIL_URL = _url("LOUPE_EMAIL_URL", schemes=("smtp", "smtp+tls", "smtp+ssl"))
+EMAIL_FROM = _all_or_none("LOUPE_EMAIL_URL", "LOUPE_EMAIL_FROM")[1]
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = EMAIL_FROM or "Loupe <loupe@localhost>"
+EMAIL_TIMEOUT = 10
+if EMAIL_URL:
+    vars().update(environ.Env.email_url_config(EMAIL_URL))
+else:
+    EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
+    EMAIL_FILE_PATH = DATA_DIR / "mail"
+
+AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+ACCOUNT_ADAPTER = "wiki.accounts.adapter.AccountAdapter"
+ACCOUNT_FORMS = {"signup": "wiki.accounts.forms.SignUpForm"}
+ACCOUNT_LOGIN_METHODS = {"username", "email"}
+ACCOUNT_SIGNUP_FIELDS = ["username*", "email*", "password1*", "password2*"]
+ACCOUNT_USERNAME_VALIDATORS = "wiki.accounts.forms.username_validators"
+ACCOUNT_USERNAME_MIN_LENGTH = 2
+ACCOUNT_EMAIL_VERIFICATION = "mandatory"
+ACCOUNT_EMAIL_SUBJECT_PREFIX = "[Loupe] "
+ACCOUNT_EMAIL_NOTIFICATIONS = True
+ACCOUNT_SESSION_REMEMBER = True
+# The last address that the proxy wrote into X-Forwarded-For is whom rate limits are for.
+ALLAUTH_TRUSTED_PROXY_COUNT = 1 if HTTPS else 0
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_TOTP_ISSUER = "Loupe"
+MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not HTTPS  # browsers allow it on localhost alone
+
+# Signing in by way of others: each is off where it is not set.
+GITHUB_CLIENT_ID, GITHUB_CLIENT_SECRET = _all_or_none("LOUPE_GITHUB_CLIENT_ID", "LOUPE_GITHUB_CLIENT_SECRET")
+OIDC_URL, OIDC_CLIENT_ID, OIDC_CLIENT_SECRET = _all_or_none(
+    "LOUPE_OIDC_URL", "LOUPE_OIDC_CLIENT_ID", "LOUPE_OIDC_CLIENT_SECRET"
+)
+_url("LOUPE_OIDC_URL", schemes=("https",))
+SOCIALACCOUNT_FORMS = {"signup": "wiki.accounts.forms.SocialSignUpForm"}
+SOCIALACCOUNT_AUTO_SIGNUP = False  # people choose their name here themselves
+SOCIALACCOUNT_PROVIDERS = {}
+if GITHUB_CLIENT_ID:
+    INSTALLED_APPS.append("allauth.socialaccount.providers.github")
+    SOCIALACCOUNT_PROVIDERS["github"] = {
+        "APPS": [{"client_id": GITHUB_CLIENT_ID, "secret": GITHUB_CLIENT_SECRET}],
+        "SCOPE": ["user:email"],
+    }
+    # the form that leaves for it ends there, and Chromium holds that against form-action
+    CONTENT_SECURITY_POLICY["DIRECTIVES"]["form-action"].append("https://github.com")
+if OIDC_URL:
+    INSTALLED_APPS.append("allauth.socialaccount.providers.openid_connect")
+    OIDC_APP = {
+        "provider_id": "oidc",
+        "name": urlsplit(OIDC_URL).hostname,
+        "client_id": OIDC_CLIENT_ID,
+        "secret": OIDC_CLIENT_SECRET,
+        "settings": {"server_url": OIDC_URL, "oauth_pkce_enabled": True},
+    }
+    SOCIALACCOUNT_PROVIDERS["openid_connect"] = {"APPS": [OIDC_APP]}
+    CONTENT_SECURITY_POLICY["DIRECTIVES"]["form-action"].append(f"https://{urlsplit(OIDC_URL).netloc}")
 
 LANGUAGE_CODE = "en"
 USE_I18N = False  # there are no translations, and looking for them costs every number on a page

@@ -15,6 +15,7 @@ from pytest_django.live_server_helper import LiveServer
 from tests.browsing import watched_page
 from tests.pages.building import build_measured_model
 from tests.pages.building_texts import build_prompt
+from wiki.accounts.models import Role
 from wiki.components.models import LanguageModel
 
 PAGES = {
@@ -83,5 +84,5 @@ def test_a_strict_parser_finds_no_error_in_the_html(client: Client, model: Langu
 
 
 def test_the_form_that_adds_a_model_is_accessible_too(client: Client, db: None) -> None:
-    client.force_login(get_user_model().objects.create_user("alice", is_staff=True))
+    client.force_login(get_user_model().objects.create_user("alice", role=Role.ADMIN))
     html5lib.HTMLParser(strict=True).parse(client.get("/models/add/").content)

@@ -26,7 +26,7 @@ from analysis.store import Artifact, open_artifact, open_store, survey_path
 from analysis.survey import measure_shard, merge_survey
 from tests import tiny
 from tests.object_store import ObjectStore
-from wiki.accounts.models import User
+from wiki.accounts.models import Role, User
 from wiki.components.models import LanguageModel
 from wiki.experiments import jobs
 from wiki.experiments.models import Job, Survey
@@ -244,7 +244,7 @@ def test_a_folder_that_an_operator_names_becomes_a_model_with_first_surveys(
     tiny.build("tiny-llama").save_pretrained(folder)
     tiny.tiny_tokenizer().save_pretrained(folder)
     operator = Client()
-    operator.force_login(User.objects.create_user("alice", is_staff=True))
+    operator.force_login(User.objects.create_user("alice", role=Role.ADMIN))
     typed = {"source": str(folder), "revision": "", "slug": ""}
     address = operator.post("/models/add/", typed).headers["Location"]
     with worker(data, live_server, settings.BROKER_URL):

@@ -7,7 +7,7 @@ from django.http import HttpResponse
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries, Settings
 
-from wiki.accounts.models import User
+from wiki.accounts.models import Role, User
 from wiki.components.models import LanguageModel
 from wiki.experiments.models import Job, Measurement
 
@@ -25,7 +25,7 @@ def _own_broker(settings: Settings, tmp_path: object) -> None:
 @pytest.fixture
 def operator(db: None) -> Client:
     client = Client()
-    client.force_login(User.objects.create_user("alice", is_staff=True))
+    client.force_login(User.objects.create_user("alice", role=Role.ADMIN))
     return client
 
 
@@ -79,26 +79,26 @@ def test_an_operator_signs_in_by_the_form_adds_a_model_and_signs_out(db: None) -
     assert 'href="/accounts/login/"' in client.get("/").content.decode()
     page = client.get("/models/add/", follow=True)
     assert page.redirect_chain == [("/accounts/login/?next=/models/add/", 302)]
-    wrong = client.post("/accounts/login/", form_of(page) | {"username": "alice", "password": "guessed"})
-    assert "expected the name and the password of an account here" in wrong.content.decode()
+    wrong = client.post("/accounts/login/", form_of(page) | {"login": "alice", "password": "guessed"})
+    assert "password you specified are not correct" in wrong.content.decode()
     assert 'value="alice"' in wrong.content.decode()
     assert "guessed" not in wrong.content.decode()
-    typed = form_of(wrong) | {"username": "alice", "password": "of the tests"}
+    typed = form_of(wrong) | {"login": "alice", "password": "of the tests"}
     page = client.post("/accounts/login/", typed, follow=True)
     assert page.redirect_chain == [("/models/add/", 302)]
     page = client.post("/models/add/", form_of(page) | FOLDER, follow=True)
     assert "Waiting for a measuring worker." in page.content.decode()
     assert Measurement.objects.get().spec["source"] == FOLDER["source"]
-    assert "<span>alice</span>" in page.content.decode()
+    assert 'href="/people/alice/">alice</a>' in page.content.decode()
     home = client.post("/accounts/logout/", form_of(page), follow=True)
     assert home.redirect_chain == [("/", 302)]
-    assert "alice" not in home.content.decode()
+    assert "/people/alice/" not in home.content.decode()
     assert client.get("/models/add/").status_code == 302
 
 
 def test_signing_in_leads_to_no_other_site(db: None) -> None:
     User.objects.create_superuser("alice", password="of the tests")
-    typed = {"username": "alice", "password": "of the tests", "next": "https://example.org/"}
+    typed = {"login": "alice", "password": "of the tests", "next": "https://example.org/"}
     assert Client().post("/accounts/login/", typed).headers["Location"] == "/"
 
 

@@ -41,7 +41,8 @@ class InlineParts(html.parser.HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         names = dict(attrs)
         inline = [name for name in names if name == "style" or name.startswith("on")]
-        if tag == "style" or inline or (tag == "script" and not names.get("src")):
+        is_data = names.get("type") == "application/json"
+        if tag == "style" or inline or (tag == "script" and not names.get("src") and not is_data):
             self.found.append(f"{tag} {inline}")
 
 

@@ -11,12 +11,13 @@ from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 
-from wiki.accounts.models import User
+from wiki.accounts.access import has_role
+from wiki.accounts.models import Role, User
 
 
 def may_add_models(user: User | AnonymousUser) -> bool:
-    """Operators: they have the measuring workers fetch what they name."""
-    return user.is_staff
+    """Operators, who are admins: they have the measuring workers fetch what they name."""
+    return has_role(user, Role.ADMIN)
 
 
 def require_operator(user: User | AnonymousUser) -> None:

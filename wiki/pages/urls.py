@@ -1,6 +1,5 @@
 """Addresses of pages and of the data behind them."""
 
-from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import path, register_converter
 
 from .converters import (
@@ -56,8 +55,6 @@ urlpatterns = [
     path("m/<str:slug>/text/kept/<str:dataset>.<int:row>.json", own_text.kept_text_json, name="kept-text-json"),
     path("m/<str:slug>/text/kept/<str:dataset>.<int:row>/", own_text.kept_text_page, name="kept-text"),
     path("m/<str:slug>/<path:name>", jump.component_by_any_name, name="component-by-any-name"),
-    path("accounts/login/", LoginView.as_view(template_name="pages/sign_in.html"), name="login"),
-    path("accounts/logout/", LogoutView.as_view(), name="logout"),
     path("models/add/", adding.add_model, name="add-model"),
     path("models/add/<hash:asked>.json", adding.adding_json, name="adding-json"),
     path("models/add/<hash:asked>/", adding.adding_page, name="adding"),

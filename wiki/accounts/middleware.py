@@ -1,0 +1,36 @@
+"""Sites that show nothing to who is not signed in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from django.conf import settings
+from django.contrib.auth.views import redirect_to_login
+from django.core.exceptions import MiddlewareNotUsed
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.utils.cache import patch_cache_control
+
+# What signs people in, says whether the site is well, and is signed by workers; static files are answered before.
+OPEN = ("/accounts/", "/health/", "/api/jobs/")
+DATA = (".json", ".u8", ".f32")
+SENTENCE = "Reading this site: expected somebody who is signed in, got nobody."
+
+
+class ReadingNeedsAnAccount:
+    """Where LOUPE_ANONYMOUS_READING=no: pages lead to sign in, data answer 401 with a sentence."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        if settings.ANONYMOUS_READING:
+            raise MiddlewareNotUsed
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if request.path.startswith(OPEN):
+            return self.get_response(request)
+        if not request.user.is_authenticated:
+            if request.path.endswith(DATA):
+                return JsonResponse({"error": SENTENCE}, status=401)
+            return redirect_to_login(request.get_full_path())
+        response = self.get_response(request)
+        patch_cache_control(response, private=True)  # nothing between site and browser may keep it for others
+        return response
