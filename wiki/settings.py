@@ -42,8 +42,11 @@ def _one_of(name: str, *choices: str) -> str:
     return text
 
 
-def _yes(name: str) -> bool:
-    return _one_of(name, "no", "yes") == "yes"
+def _yes(name: str, *, unset: str = "no") -> bool:
+    text = env.str(name, default="") or unset
+    if text not in ("no", "yes"):
+        raise ImproperlyConfigured(f"Reading {name}: expected yes or no, got “{text}”.")
+    return bool(text == "yes")
 
 
 def _all_or_none(*names: str) -> list[str]:
@@ -196,7 +199,7 @@ SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
 # Who may make an account: whom a moderator invited, or everybody.
 SIGN_UP = _one_of("LOUPE_SIGN_UP", "invitation", "open")
 # Whether pages are shown to who is not signed in.
-ANONYMOUS_READING = _one_of("LOUPE_ANONYMOUS_READING", "yes", "no") == "yes"
+ANONYMOUS_READING = _yes("LOUPE_ANONYMOUS_READING", unset="yes")
 # Accounts whose passwords are printed at the start: never where anybody else can reach the site.
 DEMO = _yes("LOUPE_DEMO")
 LOOPBACK_HOSTS = {"localhost", "127.0.0.1", "[::1]"}

@@ -21,6 +21,9 @@ from wiki.components.models import LanguageModel
 PAGES = {
     "home": "/",
     "sign in": "/accounts/login/",
+    "forgotten password": "/accounts/password/reset/",
+    "sign up": "/accounts/signup/",
+    "groups": "/groups/",
     "model": "/m/tiny/",
     "layer": "/m/tiny/L1/",
     "head": "/m/tiny/L1H2/?q=3",
@@ -81,6 +84,31 @@ def test_no_page_breaks_the_security_policy_or_reports_an_error(
 def test_a_strict_parser_finds_no_error_in_the_html(client: Client, model: LanguageModel, name: str) -> None:
     response = client.get(address(model, name))
     html5lib.HTMLParser(strict=True).parse(response.content)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/accounts/settings/",
+        "/accounts/email/",
+        "/accounts/password/change/",
+        "/accounts/2fa/",
+        "/accounts/sessions/",
+        "/accounts/invitations/",
+        "/people/alice/",
+    ],
+)
+def test_pages_of_an_account_are_accessible_too(browser: Browser, live_server: LiveServer, path: str) -> None:
+    client = Client()
+    client.force_login(get_user_model().objects.create_user("alice", email="alice@example.org", role=Role.MODERATOR))
+    html5lib.HTMLParser(strict=True).parse(client.get(path).content)
+    context = browser.new_context(viewport={"width": 390, "height": 900}, reduced_motion="reduce", bypass_csp=True)
+    context.add_cookies([{"name": "sessionid", "value": client.cookies["sessionid"].value, "url": live_server.url}])
+    page = context.new_page()
+    assert page.goto(live_server.url + path, wait_until="networkidle").url == live_server.url + path
+    found = Axe().run(page).response["violations"]
+    context.close()
+    assert [violation["id"] for violation in found if violation["impact"] in ("serious", "critical")] == []
 
 
 def test_the_form_that_adds_a_model_is_accessible_too(client: Client, db: None) -> None:
