@@ -100,7 +100,9 @@ def test_a_strict_parser_finds_no_error_in_the_html(client: Client, model: Langu
 )
 def test_pages_of_an_account_are_accessible_too(browser: Browser, live_server: LiveServer, path: str) -> None:
     client = Client()
-    client.force_login(get_user_model().objects.create_user("alice", email="alice@example.org", role=Role.MODERATOR))
+    client.force_login(
+        get_user_model().objects.create_user("alice", "alice@example.org", "of the tests", role=Role.MODERATOR)
+    )
     html5lib.HTMLParser(strict=True).parse(client.get(path).content)
     context = browser.new_context(viewport={"width": 390, "height": 900}, reduced_motion="reduce", bypass_csp=True)
     context.add_cookies([{"name": "sessionid", "value": client.cookies["sessionid"].value, "url": live_server.url}])
