@@ -100,6 +100,19 @@ def test_the_environment_wins_over_what_is_stored(tmp_path: Path, monkeypatch: p
     assert environment["LOUPE_SECRET_KEY"] == stored_secrets(tmp_path / "secrets.json")["LOUPE_SECRET_KEY"]
 
 
+@pytest.mark.parametrize("name", ["LOUPE_HOSTS", "LOUPE_HTTPS", "LOUPE_DATABASE_URL", "LOUPE_DEMO"])
+def test_demo_accounts_are_made_unless_the_site_is_for_others(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PORT", str(free_port()))
+    monkeypatch.setenv("LOUPE_DATA", str(tmp_path))
+    for other in ("LOUPE_HOSTS", "LOUPE_HTTPS", "LOUPE_DATABASE_URL", "LOUPE_DEMO"):
+        monkeypatch.delenv(other, raising=False)
+    assert prepare_environment()["LOUPE_DEMO"] == "yes"
+    monkeypatch.setenv(name, "no")
+    assert prepare_environment().get("LOUPE_DEMO", "no") == "no"
+
+
 def manage(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
     given = {"LOUPE_SECRET_KEY": "s", "LOUPE_WORKER_SECRET": "w", **environment}
     return subprocess.run(
