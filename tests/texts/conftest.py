@@ -6,7 +6,7 @@ import pytest
 from django.contrib.auth.models import AnonymousUser
 from hypothesis import settings
 
-from wiki.accounts.models import User
+from wiki.accounts.models import Role, User
 from wiki.components.models import LanguageModel
 
 # The same cases every time, and no limit on the time of one: the machine may be busy.
@@ -16,17 +16,17 @@ settings.load_profile("loupe")
 
 @pytest.fixture
 def alice(db: None) -> User:
-    return User.objects.create_user("alice")
+    return User.objects.create_user("alice", role=Role.RESEARCHER)
 
 
 @pytest.fixture
 def bob(db: None) -> User:
-    return User.objects.create_user("bob")
+    return User.objects.create_user("bob", role=Role.RESEARCHER)
 
 
 @pytest.fixture
 def moderator(db: None) -> User:
-    return User.objects.create_user("charlie", is_staff=True)
+    return User.objects.create_user("charlie", role=Role.MODERATOR)
 
 
 @pytest.fixture

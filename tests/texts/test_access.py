@@ -1,4 +1,4 @@
-"""Who sees and may do what: anonymous, author, other and moderator × published, hidden, retracted and draft."""
+"""Who sees and may do what: anonymous, reader, author, other and moderator × published, hidden, retracted and draft."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import PermissionDenied
 from pytest_django import DjangoAssertNumQueries
 
-from wiki.accounts.models import User
+from wiki.accounts.models import Role, User
 from wiki.texts import access
 from wiki.texts.drafts import draft_target, keep_draft
 from wiki.texts.errors import TextError
@@ -24,7 +24,8 @@ Everybody = dict[str, Any]
 
 @pytest.fixture
 def everybody(anonymous: AnonymousUser, alice: User, bob: User, moderator: User) -> Everybody:
-    return {"anonymous": anonymous, "author": alice, "other": bob, "moderator": moderator}
+    reader = User.objects.create_user("reader", role=Role.READER)
+    return {"anonymous": anonymous, "reader": reader, "author": alice, "other": bob, "moderator": moderator}
 
 
 def put(page: Page, state: str, *, author: User, moderator: User) -> None:
@@ -36,9 +37,14 @@ def put(page: Page, state: str, *, author: User, moderator: User) -> None:
 
 # who sees, who may edit, reply, retract and hide a note of alice's
 MATRIX = {
-    "published": ("anonymous author other moderator", "author moderator", "author other moderator", "author moderator"),
+    "published": (
+        "anonymous reader author other moderator",
+        "author moderator",
+        "author other moderator",
+        "author moderator",
+    ),
     "hidden": ("author moderator", "moderator", "", ""),
-    "retracted": ("anonymous author other moderator", "", "", "author moderator"),
+    "retracted": ("anonymous reader author other moderator", "", "", "author moderator"),
 }
 
 

@@ -10,7 +10,7 @@ import pytest
 from django.core.exceptions import PermissionDenied
 from django.db import connection
 
-from wiki.accounts.models import User
+from wiki.accounts.models import Role, User
 from wiki.texts.access import pages_visible_to
 from wiki.texts.drafts import draft_target, keep_draft
 from wiki.texts.errors import AlreadyThere, EditConflict
@@ -45,7 +45,7 @@ def at_once(*calls: Callable[[], Any]) -> list[Any]:
 
 
 def test_of_96_edits_by_8_people_at_once_none_that_was_acknowledged_is_lost() -> None:
-    people = [User.objects.create_user(f"writer-{n}") for n in range(8)]
+    people = [User.objects.create_user(f"writer-{n}", role=Role.RESEARCHER) for n in range(8)]
     page = create_page(people[0], Kind.ARTICLE, "begin\n", title="Race")
     acknowledged: list[tuple[int, str]] = []
     conflicts: list[EditConflict] = []

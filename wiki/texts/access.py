@@ -1,4 +1,4 @@
-"""Who may read and do what with texts. The first three functions are all that depends on how people have roles."""
+"""Who may read and do what with texts."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import PermissionDenied
 from django.db.models import Q, QuerySet
 
-from wiki.accounts.models import User
+from wiki.accounts.access import has_role
+from wiki.accounts.models import Role, User
 
 from .models import AuditEntry, Draft, Kind, Link, Page, Protection, Revision, Visibility
 
@@ -17,15 +18,15 @@ Person = User | AnonymousUser
 
 
 def may_write(user: Person) -> bool:
-    return user.is_authenticated and user.is_active
+    return has_role(user, Role.RESEARCHER)
 
 
 def is_reviewer(user: Person) -> bool:
-    return user.is_active and user.is_staff
+    return has_role(user, Role.REVIEWER)
 
 
 def is_moderator(user: Person) -> bool:
-    return user.is_active and user.is_staff
+    return has_role(user, Role.MODERATOR)
 
 
 def pages_visible_to(user: Person) -> QuerySet[Page]:
