@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Self
 
 import httpx
@@ -79,21 +79,26 @@ class Lease:
         self._call("renew", {"rows_done": rows_done})
 
     @contextlib.contextmanager
-    def kept(self) -> Iterator[None]:
-        """While the block runs, renew every few seconds: for work that cannot say how far it is."""
-        over = threading.Event()
+    def kept(self) -> Iterator[Callable[[int], None]]:
+        """While the block runs, renew every few seconds, however long a batch takes. What is yielded says at once how
+        far the worker is, as `renew` does."""
+        over, told = threading.Event(), [0]
+
+        def tell(rows_done: int) -> None:
+            told[0] = rows_done
+            self.renew(rows_done)
 
         def renew() -> None:
             while not over.wait(KEEP_SECONDS):
                 try:
-                    self.renew(0)
+                    self.renew(told[0])
                 except (LeaseLostError, SiteError):
-                    return  # the end of the job will find out
+                    return  # the next batch or the end of the job will find out
 
         thread = threading.Thread(target=renew, daemon=True)
         thread.start()
         try:
-            yield
+            yield tell
         finally:
             over.set()
             thread.join()

@@ -83,21 +83,20 @@ def _do_and_report(lease: Lease) -> None:
 
 def _do(lease: Lease) -> dict[str, Any] | None:
     """Do the job; what the site must know of its result."""
-    match lease.kind:
-        case JobKind.SURVEY_SHARD:
-            measure_shard(store, SurveySpec.from_json(lease.spec), lease.shard, on_batch=lease.renew)
-        case JobKind.SURVEY_MERGE:
-            merge_survey(store, SurveySpec.from_json(lease.spec), on_partial=lease.renew)
-        case JobKind.PROMPT:
-            with lease.kept():
+    with lease.kept() as tell:
+        match lease.kind:
+            case JobKind.SURVEY_SHARD:
+                measure_shard(store, SurveySpec.from_json(lease.spec), lease.shard, on_batch=tell)
+            case JobKind.SURVEY_MERGE:
+                merge_survey(store, SurveySpec.from_json(lease.spec), on_partial=tell)
+            case JobKind.PROMPT:
                 measure_prompt(store, PromptSpec.from_json(lease.spec))
-        case JobKind.PROMOTED:
-            measure_promoted(store, PromotedSpec.from_json(lease.spec), on_layer=lease.renew)
-        case JobKind.WEIGHTS:
-            measure_weights(store, WeightsSpec.from_json(lease.spec), on_layer=lease.renew)
-        case JobKind.ADD_MODEL:
-            source = ModelSource.from_json(lease.spec)
-            with lease.kept():
+            case JobKind.PROMOTED:
+                measure_promoted(store, PromotedSpec.from_json(lease.spec), on_layer=tell)
+            case JobKind.WEIGHTS:
+                measure_weights(store, WeightsSpec.from_json(lease.spec), on_layer=tell)
+            case JobKind.ADD_MODEL:
+                source = ModelSource.from_json(lease.spec)
                 model = add_from_source(store, source.source, revision=source.revision, slug=source.slug)
                 return prepare(store, model.meta["slug"])
     return None
