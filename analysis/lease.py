@@ -82,16 +82,18 @@ class Lease:
     def kept(self) -> Iterator[Callable[[int], None]]:
         """While the block runs, renew every few seconds, however long a batch takes. What is yielded says at once how
         far the worker is, as `renew` does."""
-        over, told = threading.Event(), [0]
+        over, told, one_at_a_time = threading.Event(), [0], threading.Lock()
 
         def tell(rows_done: int) -> None:
-            told[0] = rows_done
-            self.renew(rows_done)
+            with one_at_a_time:
+                told[0] = rows_done
+                self.renew(rows_done)
 
         def renew() -> None:
             while not over.wait(KEEP_SECONDS):
                 try:
-                    self.renew(told[0])
+                    with one_at_a_time:
+                        self.renew(told[0])
                 except (LeaseLostError, SiteError):
                     return  # the next batch or the end of the job will find out
 
