@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import reverse
 
 from analysis.schema import SLUG, Component, ComponentKind, SchemaError
+from wiki.components.addresses import component_url
 from wiki.components.models import LanguageModel
 
 from .errors import NotFound
@@ -49,12 +50,6 @@ def parse_component(model: LanguageModel, text: str) -> Component:
         raise NotFound(str(error), typed=text, slug=model.slug) from error
     require_component(model, component)
     return component
-
-
-def component_url(model: LanguageModel, component: Component, *, json: bool = False) -> str:
-    """The canonical address of a component's page or of its data."""
-    page = component.kind.value.lower().replace(" ", "-")
-    return reverse(f"{page}{'-json' if json else ''}", args=[model.slug, component])
 
 
 def url_of(text: str, *, slug: str) -> str:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect, HttpResponseRedirect
 from django.views.decorators.http import require_safe
 
-from ..addresses import component_url, get_model, parse_component, url_of
+from wiki.components.addresses import component_url
+
+from ..addresses import get_model, parse_component, url_of
 from ..errors import NotFound
 
 

@@ -10,6 +10,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_safe
 
 from analysis.schema import Component, ComponentKind, JobKind, SchemaError
+from wiki.components.addresses import component_url
 from wiki.components.models import LanguageModel
 from wiki.experiments.models import Measurement
 from wiki.experiments.results import KeptTexts, StoreError, open_prompt
@@ -22,7 +23,7 @@ from wiki.experiments.texts import (
     progress_of_prompt,
 )
 
-from ..addresses import component_url, get_model, require_component
+from ..addresses import get_model, require_component
 from ..attention import Text
 from ..caching import cached_page
 from ..errors import NotFound

@@ -1,0 +1,53 @@
+"""Texts as HTML, with what they name looked up for who reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from wiki import markdown
+from wiki.components.addresses import component_url
+
+from .access import Person
+from .addresses import address_of, address_to_write
+from .models import TargetForm
+from .targets import Resolution, Target, normalise, resolve
+
+
+def render_text(text: str, *, user: Person, prefix: str, model_slug: str = "") -> markdown.Rendered:
+    """A text as safe HTML for `user`; `[[L5H1]]` is a component of `model_slug`. Four queries at most.
+
+    `prefix` begins the ids of its headings. Raises UnreadableTextError, which saving has ruled out for revisions.
+    """
+
+    def resolve_all(targets: Sequence[markdown.Target]) -> Mapping[markdown.Target, markdown.Resolved]:
+        named = {each: target for each in targets if (target := normalise(_words(each), scope=model_slug))}
+        found = resolve(named.values(), user=user)
+        answers = {each: _resolved(each, target, found.get(target)) for each, target in named.items()}
+        return {each: answer for each, answer in answers.items() if answer is not None}
+
+    return markdown.render(text, prefix=prefix, resolve=resolve_all)
+
+
+def _words(target: markdown.Target) -> str:
+    return f"@{target.text}" if target.kind is markdown.Kind.MENTION else target.text
+
+
+def _resolved(written: markdown.Target, target: Target, found: Resolution | None) -> markdown.Resolved | None:
+    """Where a target lies and what it is called; a missing title leads to where it can be written."""
+    exists = markdown.State.EXISTS
+    if found is None:
+        is_title = target.form == TargetForm.TITLE
+        return (
+            markdown.Resolved(address_to_write(written.text), written.text, markdown.State.MISSING)
+            if is_title
+            else None
+        )
+    if found.component is not None:
+        assert found.model is not None
+        return markdown.Resolved(component_url(found.model, found.component), written.text, exists)
+    if found.model is not None:
+        return markdown.Resolved(found.model.get_absolute_url(), written.text, exists)
+    if found.user is not None:
+        return markdown.Resolved(found.user.get_absolute_url(), f"@{found.user.username}", exists)
+    assert found.page is not None
+    return markdown.Resolved(address_of(found.page), written.text, exists)

@@ -1,0 +1,10 @@
+"""Addresses of texts."""
+
+from django.urls import path
+
+from .views import articles
+
+urlpatterns = [
+    path("w/", articles.articles, name="articles"),
+    path("w/<str:title>/", articles.article, name="article"),
+]

@@ -1,0 +1,34 @@
+"""Articles: free pages with a title."""
+
+from __future__ import annotations
+
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from ..access import pages_visible_to
+from ..addresses import address_of
+from ..models import Alias, Kind
+from ..rendering import render_text
+from ..targets import key_of
+
+
+@require_safe
+def articles(request: HttpRequest) -> HttpResponse:
+    pages = pages_visible_to(request.user).filter(kind=Kind.ARTICLE).select_related("current").order_by("title")
+    return render(request, "texts/articles.html", {"pages": pages})
+
+
+@require_safe
+def article(request: HttpRequest, title: str) -> HttpResponse:
+    """An article by its key; by another spelling or an earlier title it leads there."""
+    alias = Alias.objects.filter(key=key_of(title)).first()
+    page = pages_visible_to(request.user).select_related("current__author").filter(pk=alias and alias.page_id).first()
+    if page is None:
+        raise Http404(f"Looking for the article “{title}”: nobody has written it yet.")
+    if page.key != title:
+        return HttpResponseRedirect(address_of(page))
+    assert page.current is not None
+    rendered = render_text(page.current.text, user=request.user, prefix="text")
+    context = {"page": page, "revision": page.current, "rendered": rendered}
+    return render(request, "texts/article.html", context)
