@@ -23,7 +23,8 @@ def articles(request: HttpRequest) -> HttpResponse:
 def article(request: HttpRequest, title: str) -> HttpResponse:
     """An article by its key; by another spelling or an earlier title it leads there."""
     alias = Alias.objects.filter(key=key_of(title)).first()
-    page = pages_visible_to(request.user).select_related("current__author").filter(pk=alias and alias.page_id).first()
+    pages = pages_visible_to(request.user).select_related("current__author")
+    page = pages.filter(pk=alias.page_id).first() if alias else None
     if page is None:
         raise Http404(f"Looking for the article “{title}”: nobody has written it yet.")
     if page.key != title:
