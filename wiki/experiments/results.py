@@ -45,11 +45,17 @@ __all__ = [
     "open_survey",
     "open_vocabulary",
     "open_weights",
+    "survey_folder",
 ]
 
 
 def _store() -> Path:
     return open_store(Path(settings.DATA_DIR), settings.STORE_URL)
+
+
+def survey_folder() -> Path:
+    """Where the surveys of the store are."""
+    return _store() / "surveys"
 
 
 def artifact_path(survey: Survey) -> Path:
