@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.test import Client
 from pytest_django import Settings
 
 from analysis.commands import ask, survey
 from analysis.schema import SurveySpec, content_hash
-from analysis.store import is_complete, open_store, publish, survey_path, write_arrays
+from analysis.store import StoreUnreachableError, is_complete, open_store, publish, survey_path, write_arrays
 from tests.object_store import ObjectStore
 from wiki.components.models import LanguageModel
 from wiki.experiments.adopting import adopt_surveys
@@ -98,3 +98,19 @@ def test_a_survey_made_from_a_shell_is_not_swept_away_after_a_day(
     assert sweep(dry_run=dry_run) == left
     assert is_complete(survey_path(data / "store", measured.hash))
     assert is_complete(survey_path(data / "store", other.hash)) == dry_run
+
+
+def test_a_store_that_does_not_answer_costs_no_survey(
+    measured: SurveySpec, data: Path, model: LanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = dataclasses.replace(measured, rows=16)
+    Survey.objects.create(hash=asked.hash, model=model, dataset=asked.dataset, spec=asked.to_json())
+    age(data / "store")
+
+    def unreachable(*args: object, **options: object) -> None:
+        raise StoreUnreachableError("It does not answer.")
+
+    monkeypatch.setattr("wiki.experiments.results.open_artifact", unreachable)
+    with pytest.raises(CommandError, match="It does not answer"):
+        sweep()
+    assert is_complete(survey_path(data / "store", measured.hash))

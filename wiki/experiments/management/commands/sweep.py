@@ -10,9 +10,9 @@ from django.core.management.base import BaseCommand
 from django.db import Error as DatabaseError
 from django.db import close_old_connections
 
-from analysis.store import StoreError
 from wiki.experiments.adopting import adopt_surveys
 from wiki.experiments.jobs import advance_surveys
+from wiki.experiments.results import StoreError
 
 logger = logging.getLogger(__name__)
 
