@@ -123,7 +123,7 @@ def test_keys_of_a_value_weighted_view_are_attention_times_length(
 
 
 def test_a_view_that_is_not_there_is_said_to_be_missing(client: Client, model: LanguageModel) -> None:
-    content = page(client, "/m/tiny/L1H2/?view=nonsense")
+    content = page(client, "/m/tiny/L1H2/?view=nonsense", status=404)
     assert "The link names the view “nonsense”, which is not here" in content
     assert ' view="' not in content.split("<attention-pattern")[1].split(">")[0]
 

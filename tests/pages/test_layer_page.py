@@ -21,9 +21,9 @@ from .building_neurons import activations_of
 PATH = "/m/tiny/L1"
 
 
-def page(client: Client, path: str = f"{PATH}/") -> str:
+def page(client: Client, path: str = f"{PATH}/", *, status: int = 200) -> str:
     response = client.get(path)
-    assert response.status_code == 200
+    assert response.status_code == status
     return re.sub(r"\s+", " ", response.content.decode())
 
 
@@ -147,7 +147,7 @@ def test_pages_cut_the_table_and_keep_the_view(
 def test_what_the_link_names_and_is_not_here_is_said(
     client: Client, model: LanguageModel, query: str, words: str
 ) -> None:
-    content = page(client, f"{PATH}/?{query}")
+    content = page(client, f"{PATH}/?{query}", status=404 if words else 200)
     assert (f"The link names {words}, which is not here" in content) == bool(words)
     assert sorted(shown_neurons(content)) == list(range(16))
 

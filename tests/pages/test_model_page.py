@@ -115,6 +115,9 @@ def test_the_finder_never_finds_a_head_without_a_value(client: Client, db: None)
 
 
 def test_a_question_that_is_no_choice_is_said(client: Client, model: LanguageModel) -> None:
+    assert [client.get(f"/m/tiny/?{query}").status_code for query in ("top=<7>", "end=middle", "x=nonsense")] == [
+        404
+    ] * 3
     content = page(client, "/m/tiny/?top=<7>&end=middle&x=nonsense")
     assert "The link asks for “&lt;7&gt;” heads and the “middle”, which is no choice here" in content
     assert "The link names “nonsense”, which is no metric of heads" in content
@@ -288,7 +291,9 @@ def test_home_lists_the_models(client: Client, model: LanguageModel) -> None:
 
 
 def test_a_metric_that_is_not_there_is_said_and_not_silently_replaced(client: Client, model: LanguageModel) -> None:
-    content = client.get("/m/tiny/?metric=<nope>").content.decode()
+    response = client.get("/m/tiny/?metric=<nope>")
+    content = response.content.decode()
+    assert response.status_code == 404
     assert "The link names the metric “&lt;nope&gt;”, which is not here; this is induction (repeated)." in content
     assert "The link names" not in client.get("/m/tiny/?metric=self").content.decode()
     assert "The link names" not in client.get("/m/tiny/").content.decode()

@@ -24,9 +24,9 @@ from .building_neurons import DOCUMENTS, LENGTH, TITLES, activations_of, token_t
 PATH = "/m/tiny/L1N5"
 
 
-def page(client: Client, path: str = f"{PATH}/") -> str:
+def page(client: Client, path: str = f"{PATH}/", *, status: int = 200) -> str:
     response = client.get(path)
-    assert response.status_code == 200
+    assert response.status_code == status
     return re.sub(r"\s+", " ", response.content.decode())
 
 
@@ -143,7 +143,7 @@ def test_an_interval_has_its_own_examples_and_an_empty_one_says_so(client: Clien
 
 
 def test_unknown_examples_are_said_to_be_missing(client: Client, model: LanguageModel) -> None:
-    content = page(client, f"{PATH}/?examples=%3Cscript%3E")
+    content = page(client, f"{PATH}/?examples=%3Cscript%3E", status=404)
     assert "The link names the examples “&lt;script&gt;”, which are not here; these are the most positive." in content
     assert len(buttons(content)) == 4
 

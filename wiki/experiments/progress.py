@@ -14,6 +14,9 @@ from wiki.components.models import LanguageModel
 
 from .models import Job, Survey
 
+# What lets waiting texts go between its batches, partials or layers (`analysis.worker`).
+PAUSING = {kind.value for kind in (JobKind.SURVEY_SHARD, JobKind.SURVEY_MERGE, JobKind.WEIGHTS, JobKind.PROMOTED)}
+
 
 @dataclasses.dataclass(frozen=True)
 class Progress:
@@ -89,6 +92,42 @@ def silent_for_long(asked_at: datetime) -> str:
     if last_sign >= timezone.now() - timedelta(seconds=settings.LEASE_SECONDS):
         return ""
     return f"No measuring worker has answered for more than {settings.LEASE_SECONDS} seconds."
+
+
+def what_is_before(job: Job) -> str:
+    """What is measured before a text's job that waits, and how many such jobs come first; empty where none does and
+    nothing is measured."""
+    held = Job.objects.filter(state=Job.State.RUNNING, lease_until__gt=timezone.now())
+    running = list(held.select_related("survey", "measurement").order_by("id"))
+    n_before = Job.objects.claimable().filter(kind=job.kind, id__lt=job.pk).count()
+    texts = f"{n_before} other {'text is' if n_before == 1 else 'texts are'} before this one"
+    if not running:
+        return f"{texts}." if n_before else ""
+    n_more = len(running) - 1
+    more = f", and {n_more} more {'job' if n_more == 1 else 'jobs'} at the same time" if n_more else ""
+    order = texts if n_before else "this text is next"
+    pauses = "it pauses for texts, and " if running[0].kind in PAUSING and job.kind == JobKind.PROMPT.value else ""
+    return f"{_what_runs(running[0])}{more}; {pauses}{order}."
+
+
+def _what_runs(job: Job) -> str:
+    """What a running job does, in a sentence without its full stop."""
+    if job.survey is not None:
+        subject = f"the survey of {job.survey.dataset} on {job.survey.model_id}"
+        if job.kind == JobKind.SURVEY_MERGE.value:
+            return f"{subject} is being added up first"
+        progress = progress_of(job.survey)
+        return f"{subject} is being measured first, {progress.rows_done} of {progress.rows} rows"
+    assert job.measurement is not None
+    match JobKind(job.kind):
+        case JobKind.WEIGHTS:
+            return f"the weights of {job.measurement.model_id} are being read first, {job.rows_done} layers so far"
+        case JobKind.PROMOTED:
+            return "what heads promote on another text is being computed first"
+        case JobKind.ADD_MODEL:
+            return "a model is being added first"
+        case _:
+            return "another text is being measured first"
 
 
 def _last_sign_of_life() -> datetime | None:

@@ -1,4 +1,4 @@
-"""Answers that are data or fragments."""
+"""Answers: pages, data, fragments."""
 
 from __future__ import annotations
 
@@ -7,6 +7,12 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+
+
+def page_response(request: HttpRequest, template: str, context: dict[str, Any], *, missing: bool) -> HttpResponse:
+    """A page; where its address names something that is not here, which the page says in a sentence, its status is that
+    of its data: 404."""
+    return render(request, template, context, status=404 if missing else 200)
 
 
 def data_response(data: dict[str, Any]) -> JsonResponse:

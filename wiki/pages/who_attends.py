@@ -41,9 +41,10 @@ class Pair:
         return self.key is not None
 
     def url(self, **changes: int | str | None) -> str:
-        """The address of the same page with other positions."""
+        """The address of the same page with other positions; without any the page's own, which ends with a slash."""
         parts = {"q": self.query, "k": self.key} | changes
-        return f"?{urlencode({name: value for name, value in parts.items() if value is not None})}#pair"
+        query = urlencode({name: value for name, value in parts.items() if value is not None})
+        return f"?{query}#pair" if query else "./"
 
 
 def read_pair(text: Text, *, query: str, key: str) -> Pair:

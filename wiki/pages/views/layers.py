@@ -6,7 +6,6 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.shortcuts import render
 from django.urls import reverse
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_safe
@@ -26,7 +25,7 @@ from ..measurements import Measurements, measurements_of
 from ..neuron_scatter import scatter_of
 from ..neuron_table import NAMES, NeuronTable, TableQuery, parse_query, require_query, table_of
 from ..residual import residual_of
-from ..responses import data_response
+from ..responses import data_response, page_response
 from ..state import State
 from ..thumbnails import bytes_url, thumbnails_of
 from ..who_attends import source_of
@@ -67,14 +66,15 @@ def layer_page(request: HttpRequest, slug: str, component: Component) -> HttpRes
         "provenance": provenance_of(measurements),
         "json_url": reverse("layer-json", args=[model.slug, component], query=request.GET),
     }
-    return render(request, "pages/layer.html", context)
+    missing = query.missing or context["missing_text"]
+    return page_response(request, "pages/layer.html", context, missing=bool(missing))
 
 
 def _chosen_text(measurements: Measurements, asked: str) -> tuple[list[Text], Text | None, str]:
     """The texts to choose from, the one that the URL asks for, and what it asks for that is not here."""
     texts = texts_of(measurements, own=asked)
     if not texts:
-        return [], None, ""
+        return [], None, f"the text “{asked[:80]}”" if asked else ""
     choice = choose(texts, State.of({"text": asked}), prefer=DatasetKind.NATURAL)
     return texts, choice.text, choice.missing
 
@@ -84,7 +84,7 @@ def _thumbnails_context(
 ) -> dict[str, Any]:
     texts, text, missing = _chosen_text(measurements, query.text)
     if text is None:
-        return {"texts": [], "thumbnails": []}
+        return {"texts": [], "thumbnails": [], "missing_text": missing}
     tabs = [(each, query.url(text=each.key) + "#patterns", each.key == text.key) for each in texts]
     context: dict[str, Any] = {"texts": tabs, "text": text, "missing_text": missing, "thumbnails": []}
     context["patterns_query"] = State.of({"survey": measurements.survey, "text": text.key}).query
