@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -34,7 +35,17 @@ def progress_of(survey: Survey) -> Progress:
 
 def progress_of_model(model: LanguageModel) -> list[Progress]:
     """The progress of every survey that is pinned for a model, in the order of the pins."""
-    surveys = [pin.survey for pin in model.pins.select_related("survey")]
+    return _progress_of_all([pin.survey for pin in model.pins.select_related("survey")])
+
+
+def progress_of_models(models: Sequence[LanguageModel]) -> dict[str, list[Progress]]:
+    """The same of many models, by slug; their `pins__survey` are prefetched."""
+    surveys = [[pin.survey for pin in model.pins.all()] for model in models]
+    progress = iter(_progress_of_all([survey for of_model in surveys for survey in of_model]))
+    return {model.slug: [next(progress) for _ in of_model] for model, of_model in zip(models, surveys, strict=True)}
+
+
+def _progress_of_all(surveys: Sequence[Survey]) -> list[Progress]:
     # what is finished needs no jobs to say so
     unfinished = [survey for survey in surveys if survey.finished_at is None]
     prefetch_related_objects(unfinished, "jobs")
