@@ -1,0 +1,106 @@
+"""Pages of a model of which only a part is measured yet: what they say of the rest."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from analysis.schema import DatasetKind, JobKind, WeightsSpec
+from wiki.components.models import LanguageModel
+from wiki.experiments.models import Job, Measurement, Survey
+from wiki.experiments.results import artifact_path
+
+from .building import WORDS, build_model, build_survey, finish, random_metrics, random_pattern
+
+SOON = timedelta(seconds=30)
+PAGES = ("/m/tiny/L1H2/", "/m/tiny/L1N5/", "/m/tiny/L1KV1/", "/m/tiny/")
+
+
+@pytest.fixture
+def half(db: None) -> LanguageModel:
+    """A model of which only the bundled texts are measured; the others wait."""
+    model = build_model()
+    finish(
+        build_survey(model, "bundled-texts", pattern_rows=1),
+        metrics=random_metrics(model, DatasetKind.NATURAL, seed=0),
+        patterns=[random_pattern(model, len(WORDS), seed=1)],
+        texts=[{"title": "The cat", "tokens": list(WORDS)}],
+    )
+    for survey in (build_survey(model, "repeated-random"), build_survey(model, "sotu", in_depth=True)):
+        Job.objects.create(survey=survey, kind="survey-shard", shard=0)
+    return model
+
+
+def page(client: Client, path: str) -> str:
+    response = client.get(path)
+    assert response.status_code == 200
+    return re.sub(r"\s+", " ", response.content.decode())
+
+
+def finish_sotu(model: LanguageModel) -> Survey:
+    survey = Survey.objects.get(dataset="sotu")
+    finish(survey, metrics=random_metrics(model, DatasetKind.NATURAL, seed=5))
+    return survey
+
+
+def ask_for_weights(survey: Survey, **job: object) -> Job:
+    spec = WeightsSpec(survey.model.slug, survey.model.hash, survey.hash)
+    weights = Measurement.objects.create(
+        hash=spec.hash, kind=JobKind.WEIGHTS.value, model=survey.model, spec=spec.to_json()
+    )
+    return Job.objects.create(measurement=weights, kind=weights.kind, **job)
+
+
+def assert_weights_are_said(client: Client, sentence: str) -> None:
+    for path in PAGES:
+        assert sentence.lower() in page(client, path).lower(), path
+    assert client.get("/m/tiny/L1H2.json").json()["absent"]["ov_copying"] == sentence
+
+
+def test_weights_come_after_the_survey(client: Client, half: LanguageModel) -> None:
+    sentence = "not measured yet: weights are read when the survey of sotu is finished, for the tokens it finds."
+    assert_weights_are_said(client, sentence)
+    assert "none is here" not in page(client, "/m/tiny/L1H2/")
+
+
+def test_weights_that_wait_are_being_read_or_failed_say_so(client: Client, half: LanguageModel) -> None:
+    job = ask_for_weights(finish_sotu(half))
+    assert_weights_are_said(client, "not measured yet: the weights wait for their turn to be read.")
+    assert "weights: waiting for their turn." in page(client, "/m/tiny/progress/")
+    now = timezone.now()
+    Job.objects.filter(pk=job.pk).update(state=Job.State.RUNNING, rows_done=2, renewed_at=now, lease_until=now + SOON)
+    assert_weights_are_said(client, "not measured yet: the weights are being read.")
+    assert "weights: 2 of 3 layers read." in page(client, "/m/tiny/progress/")
+    Measurement.objects.filter(kind="weights").update(asked_at=now - 10 * SOON)
+    Job.objects.filter(pk=job.pk).update(renewed_at=now - 9 * SOON)
+    assert "layers read. No measuring worker has answered for more than" in page(client, "/m/tiny/progress/")
+    Job.objects.filter(pk=job.pk).update(state=Job.State.FAILED, error="The disk is full.")
+    assert_weights_are_said(client, "not measured: reading the weights failed. The disk is full.")
+
+
+def test_weights_of_a_survey_that_failed_or_is_damaged_say_so(client: Client, half: LanguageModel) -> None:
+    Job.objects.filter(survey__dataset="sotu").update(state=Job.State.FAILED, error="The disk is full.")
+    assert_weights_are_said(
+        client,
+        "not measured yet: weights are read after the survey of sotu. "
+        "sotu: stopped after 0 of 8 rows. The disk is full.",
+    )
+    (artifact_path(finish_sotu(half)) / "manifest.json").unlink()
+    assert_weights_are_said(
+        client, "not measured yet: weights are read after the survey of sotu, which is lost or damaged."
+    )
+
+
+def test_weights_of_a_model_without_a_survey_in_depth_say_so(client: Client, db: None) -> None:
+    model = build_model()
+    assert_weights_are_said(
+        client, "not measured: weights are read after a survey of sotu; none is pinned for this model."
+    )
+    build_survey(model, "sotu")
+    assert_weights_are_said(
+        client, "not measured: weights are read after surveys in depth alone, and that of sotu is none."
+    )
