@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 
+import numpy as np
 import pytest
 from django.test import Client
 from django.utils import timezone
@@ -104,3 +105,61 @@ def test_weights_of_a_model_without_a_survey_in_depth_say_so(client: Client, db:
     assert_weights_are_said(
         client, "not measured: weights are read after surveys in depth alone, and that of sotu is none."
     )
+
+
+def finish_repeated(model: LanguageModel, *, standing_out: bool) -> None:
+    values = np.linspace(0, 0.1, model.n_all_heads).reshape(model.n_layers, model.n_heads)
+    if standing_out:
+        values[1, 2] = 0.9
+    finish(Survey.objects.get(dataset="repeated-random"), metrics={"induction_repeated": values})
+
+
+@pytest.mark.parametrize("standing_out", [False, True])
+def test_a_head_is_not_judged_by_one_metric(client: Client, half: LanguageModel, standing_out: bool) -> None:
+    assert "No metric of this head has been measured yet." in page(client, "/m/tiny/L1H2/")
+    finish_repeated(half, standing_out=standing_out)
+    content = page(client, "/m/tiny/L1H2/")
+    assert "1 of 13 metrics is measured so far. What is unusual about this head is said when more" in content
+    for words in ("Most unusual", "among the extremes", "among the highest", "1 metric ", "Induction (repeated) is"):
+        assert words not in content
+    Job.objects.filter(survey__dataset="sotu").update(state=Job.State.FAILED, error="The disk is full.")
+    failed = page(client, "/m/tiny/L1H2/")
+    assert "Only 1 of 13 metrics is measured, too few to say what is unusual about this head." in failed
+
+
+def test_many_metrics_are_counted(client: Client, half: LanguageModel) -> None:
+    survey = finish_sotu(half)
+    ask_for_weights(survey)
+    found = re.findall(
+        r"(?:Most unusual of the|In none of the) 11 metrics measured so far", page(client, "/m/tiny/L1H2/")
+    )
+    assert len(found) == 1
+    Measurement.objects.all().delete()
+    Job.objects.filter(survey__dataset="repeated-random").update(state=Job.State.FAILED, error="The disk is full.")
+    content = page(client, "/m/tiny/L1H2/")
+    assert re.search(r"(?:Most unusual of the|In none of the) 11 metrics measured(?: is|:)", content)
+
+
+def test_a_measured_head_has_its_metrics_counted(client: Client, model: LanguageModel) -> None:
+    leads = [page(client, f"/m/tiny/{head}/") for head in model_heads(model)]
+    assert any("In none of the 13 metrics is this head among the extremes." in content for content in leads)
+    assert all("six metrics" not in content for content in leads)
+
+
+def model_heads(model: LanguageModel) -> list[str]:
+    return [f"L{layer}H{head}" for layer in range(model.n_layers) for head in range(model.n_heads)]
+
+
+def test_heads_are_not_compared_by_one_figure(client: Client, half: LanguageModel) -> None:
+    def similar() -> str:
+        content = page(client, "/m/tiny/L1H2/")
+        return content[content.index("Behaves like") :].split("</section>")[0]
+
+    assert "by 5 or more, and none that all heads have are measured so far." in similar()
+    finish_repeated(half, standing_out=True)
+    assert "Waits for more figures: heads are compared by 5 or more, and 1 that all heads have is" in similar()
+    assert "/m/tiny/L" not in similar()
+    assert client.get("/m/tiny/L1H2.json").json()["similar"]["heads"] == []
+    finish_sotu(half)
+    assert "smallest distance in 12 figures" in similar()
+    assert len(client.get("/m/tiny/L1H2.json").json()["similar"]["heads"]) == 5
