@@ -163,3 +163,41 @@ def test_heads_are_not_compared_by_one_figure(client: Client, half: LanguageMode
     finish_sotu(half)
     assert "smallest distance in 12 figures" in similar()
     assert len(client.get("/m/tiny/L1H2.json").json()["similar"]["heads"]) == 5
+
+
+def test_a_layer_says_each_reason_once_and_leaves_empty_columns_out(client: Client, half: LanguageModel) -> None:
+    def heads() -> str:
+        content = page(client, "/m/tiny/L1/")
+        return content[content.index('<section class="card" id="heads">') :].split("</section>")[0]
+
+    content = heads()
+    assert "no figure" not in content.replace("There is no figure of these heads.", "")
+    assert content.count("<li>") == 3
+    assert content.count("the survey of sotu is not finished.") == 1
+    assert (
+        "<li>Induction (text), previous token, first token, self, duplicate token, entropy, entropy off sink, "
+        "distance, distance off sink, largest off sink, output norm: not measured yet: the survey of sotu is not finished.</li>"
+    ) in content
+    assert content.count("<th scope") == 1 + half.n_heads
+    finish_repeated(half, standing_out=False)
+    content = heads()
+    assert re.findall(r'<th scope="col">(?:<a [^>]*>)?([^<]*)', content) == ["head", "induction (repeated)"]
+    assert content.count(" of 12</span>") == half.n_heads
+    assert "Metrics without a figure have no column." in content
+    assert content.count("<li>") == 2
+
+
+def test_a_metric_that_no_head_of_a_layer_has_is_said(client: Client, half: LanguageModel) -> None:
+    metrics = random_metrics(half, DatasetKind.NATURAL, seed=5)
+    metrics["self"][1] = np.nan
+    metrics["entropy"][1, 2] = np.nan
+    finish(Survey.objects.get(dataset="sotu"), metrics=metrics)
+    content = page(client, "/m/tiny/L1/")
+    assert "Self: could not be computed for any head of L1." in content
+    assert content.count(">no figure<") == 1, "entropy of one head"
+
+
+def test_a_measured_layer_has_nothing_to_say_of_absent_columns(client: Client, model: LanguageModel) -> None:
+    content = page(client, "/m/tiny/L1/")
+    assert "no column" not in content
+    assert content.count(" of 12</span>") == 13 * model.n_heads

@@ -163,20 +163,38 @@ def _before_metric(measurements: Measurements) -> SafeString:
     return mark_safe(escape(f"{measurements.model_url}?{measurements.survey_and}metric="))  # noqa: S308 (escaped here)
 
 
-def head_columns_html(measurements: Measurements) -> SafeString:
+def columns_of(measurements: Measurements, layer: int) -> list[Metric]:
+    """The metrics of which some head of a layer has a figure."""
+    return [
+        metric
+        for metric in HEAD_METRICS
+        if metric.key in measurements.metrics and np.isfinite(measurements.metrics[metric.key].values[layer]).any()
+    ]
+
+
+def head_columns_html(measurements: Measurements, metrics: list[Metric]) -> SafeString:
     """Headings of a table of heads, each a link to the model's map by that metric."""
     page = _before_metric(measurements)
     return join_markup(
         '<th scope="col"><a href="{}{}">{}</a>{}</th>',
-        ((page, metric.key, metric.label, f", {metric.unit}" if metric.unit else "") for metric in HEAD_METRICS),
+        ((page, metric.key, metric.label, f", {metric.unit}" if metric.unit else "") for metric in metrics),
     )
 
 
-def head_rows_html(measurements: Measurements, model: LanguageModel, layer: int) -> SafeString:
-    """Rows of a table: each head of a layer with every metric, the figure and its place, or that there is none."""
+def reasons_by_metrics(absent: dict[str, str]) -> list[tuple[str, str]]:
+    """Why metrics are absent (`absent` by key): each reason once, with the names of its metrics."""
+    labels: dict[str, list[str]] = {}
+    for metric in HEAD_METRICS:
+        if metric.key in absent:
+            labels.setdefault(absent[metric.key], []).append(metric.label)
+    return [(", ".join(names), reason) for reason, names in labels.items()]
+
+
+def head_rows_html(measurements: Measurements, model: LanguageModel, layer: int, metrics: list[Metric]) -> SafeString:
+    """Rows of a table: each head of a layer with these metrics, the figure and its place, or that there is none."""
     rows = []
     for component in model.heads(layer):
-        values = [_value_of(measurements, metric, component) for metric in HEAD_METRICS]
+        values = [_value_of(measurements, metric, component) for metric in metrics]
         cells = join_markup(
             '<td><span class="{}">{}</span> <span class="soft">{}</span></td>',
             (
