@@ -176,7 +176,8 @@ def test_a_layer_says_each_reason_once_and_leaves_empty_columns_out(client: Clie
     assert content.count("the survey of sotu is not finished.") == 1
     assert (
         "<li>Induction (text), previous token, first token, self, duplicate token, entropy, entropy off sink, "
-        "distance, distance off sink, largest off sink, output norm: not measured yet: the survey of sotu is not finished.</li>"
+        "distance, distance off sink, largest off sink, output norm: "
+        "not measured yet: the survey of sotu is not finished.</li>"
     ) in content
     assert content.count("<th scope") == 1 + half.n_heads
     finish_repeated(half, standing_out=False)
