@@ -106,6 +106,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "allauth.account.middleware.AccountMiddleware",
+    "wiki.accounts.middleware.NamesStayPrivate",
     "wiki.accounts.middleware.ReadingNeedsAnAccount",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]

@@ -1,4 +1,4 @@
-"""Sites that show nothing to who is not signed in."""
+"""What readers who are signed in change about every page."""
 
 from __future__ import annotations
 
@@ -14,6 +14,21 @@ from django.utils.cache import patch_cache_control
 OPEN = ("/accounts/", "/health/", "/api/jobs/")
 DATA = (".json", ".u8", ".f32")
 SENTENCE = "Reading this site: expected somebody who is signed in, got nobody."
+
+
+class NamesStayPrivate:
+    """Pages have the reader's name at their top: nothing between site and browser may keep those of who may be signed
+    in, and the browser asks each time whether they are still the same."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        is_page = response.get("Content-Type", "").startswith("text/html")
+        if is_page and settings.SESSION_COOKIE_NAME in request.COOKIES and "Cache-Control" not in response:
+            patch_cache_control(response, private=True, no_cache=True)
+        return response
 
 
 class ReadingNeedsAnAccount:
