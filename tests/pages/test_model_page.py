@@ -199,7 +199,10 @@ def test_every_layer_is_a_link_with_its_logit_lens_in_words(client: Client, mode
 
     def figure(key: str, layer: int) -> str:
         value, error = arrays[f"layer.{key}"][layer], arrays[f"layer.{key}.error"][layer]
-        return f"{value:.2f} ± {error:.2f}".replace("0.", ".") if error >= 0.005 else ""
+        assert 0.01 < abs(value) < 10
+        decimals = 2 if error >= 0.01 else 3  # one digit of the error
+        assert error >= 0.001
+        return " ± ".join(f"{number:.{decimals}f}".removeprefix("0") for number in (value, error))
 
     for layer in range(3):
         words = (

@@ -16,7 +16,7 @@ from wiki.components.models import LanguageModel
 from .levels import linear_levels
 from .markup import join_markup
 from .measurements import HeadValue, MeasuredMetric, Measurements
-from .numbers import metric_value, short
+from .numbers import figure_and_error, metric_value, short
 from .strip import Strip, strip_of
 
 # A map on which a value is as long as this has one decimal everywhere; others have two.
@@ -125,10 +125,11 @@ def cards_of(measurements: Measurements, values: dict[str, HeadValue], absent: d
 
 def _card(measured: MeasuredMetric, value: HeadValue) -> Card:
     metric, finite = measured.metric, measured.finite
+    figure, error = figure_and_error(value.value, value.error)
     return Card(
         metric=metric,
-        figure=metric_value(metric, value.value),
-        error="" if value.error is None else metric_value(metric, value.error),
+        figure=figure,
+        error=error,
         queries=f"{value.queries:,}",
         uniform="" if value.uniform is None else metric_value(metric, value.uniform),
         value=value,
@@ -152,7 +153,7 @@ def rows_of(measurements: Measurements, cards: list[Card]) -> SafeString:
         uniform = f'<br><span class="soft">uniform attention: {escape(card.uniform)}</span>' if card.uniform else ""
         rows.append(
             f'<td class="mono">{escape(card.figure)}{error}{uniform}</td>'
-            f'<td class="rank">{value.rank} of {value.of}</td>'
+            f'<td class="rank">{value.rank:,} of {value.of:,}</td>'
             f'<td class="mono">{escape(card.low)}–{escape(card.high)}</td></tr>'
         )
     return mark_safe("".join(rows))  # noqa: S308 (figures and sentences are escaped; the rest is our own)
@@ -198,7 +199,7 @@ def head_rows_html(measurements: Measurements, model: LanguageModel, layer: int,
         cells = join_markup(
             '<td><span class="{}">{}</span> <span class="soft">{}</span></td>',
             (
-                ("mono", metric_value(value.metric, value.value), f"{value.rank} of {value.of}")
+                ("mono", metric_value(value.metric, value.value), f"{value.rank:,} of {value.of:,}")
                 if value
                 else ("soft", "no figure", "")
                 for value in values
