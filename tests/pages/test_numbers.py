@@ -94,6 +94,13 @@ def test_ranks_beyond_a_thousand_have_their_thousands_apart(client: Client, db: 
     assert not re.search(r"\b1200\b", content)
 
 
+def test_places_in_documents_have_their_thousands_apart(client: Client, model: LanguageModel) -> None:
+    for path in ("/m/tiny/L1H2/", "/m/tiny/L1N5/"):
+        content = client.get(path).content.decode()
+        assert ", tokens 2,000–2," in content, path
+        assert "tokens 2000" not in content, path
+
+
 def test_layers_have_their_name_in_every_map(client: Client, model: LanguageModel) -> None:
     for path in ("/m/tiny/?metric=self", "/m/tiny/text/kept/bundled-texts.0/?q=8&k=6"):
         table = client.get(path).content.decode().split('<table class="map', maxsplit=1)[1].split("</table>")[0]
