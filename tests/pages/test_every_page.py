@@ -26,6 +26,7 @@ PAGES = [
     "/m/tiny/L1H2/?view=row&examples=60",
     "/m/tiny/L1KV1/",
     "/m/tiny/progress/",
+    "/progress/",
 ]
 # Four for what a page shows, two for the version under which it is kept.
 N_QUERIES = 6

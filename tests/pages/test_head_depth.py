@@ -173,7 +173,9 @@ def test_what_was_not_computed_says_so(client: Client, db: None) -> None:
     assert "does not add up" not in content
     for name in ("mass", "examples", "tokens"):
         assert "not measured: no survey of sotu is pinned for this model." in card(content, name)
-    assert "Nothing has been measured that heads could be compared by." in content
+    assert (
+        "Too few figures to compare heads by: expected 5 or more, and none that all heads have are measured." in content
+    )
     data = data_of(client)
     assert data["patterns"][0]["promoted"] is None
     for part in (data["mass"], data["examples"], data["histogram"], data["top_tokens"], data["composition"]):

@@ -209,7 +209,6 @@ def test_the_first_text_is_of_the_kind_on_which_the_head_stands_out(client: Clie
     )
     assert 'href="?text=repeated-random.0#attends" aria-current="true"' in page(client, "/m/tiny/L1H2/")
     assert 'href="?text=bundled-texts.0#attends" aria-current="true"' in page(client, "/m/tiny/L1H3/")
-    assert "Most unusual of the 1 metric measured so far: <strong>induction" in page(client, "/m/tiny/L1H2/")
 
 
 def test_a_head_that_rests_on_the_first_token_says_so(client: Client, db: None) -> None:

@@ -160,7 +160,8 @@ def test_residual_statistics_are_those_of_the_arrays(client: Client, model: Lang
         assert residual[metric.key]["value"] == survey.read(f"layer.{metric.key}", file="summary")[1]
         assert residual[metric.key]["error"] == survey.read(f"layer.{metric.key}.error", file="summary")[1]
         error = residual[metric.key]["error"]
-        decimals = 1 - math.floor(math.log10(error))  # two digits of the error
+        fewest = 1 if abs(residual[metric.key]["value"]) >= 10 else 2
+        decimals = max(fewest, -math.floor(math.log10(error)))  # one digit of the error
         figure, error_figure = (f"{n:.{decimals}f}".removeprefix("0") for n in (residual[metric.key]["value"], error))
         assert f"{figure} {metric.unit}".strip() + f' <span class="error">± {error_figure}</span>' in content
 

@@ -76,10 +76,10 @@ def test_page_shows_the_figures_of_the_data(client: Client, model: LanguageModel
 @pytest.mark.parametrize(
     ("key", "value", "error", "shown"),
     [
-        ("mean", -0.01934, 0.0038, ("-.0193", ".0038")),
+        ("mean", -0.01934, 0.0038, ("-.019", ".004")),
         ("mean", 0.5, 0.0, (".50", "0")),
         ("mean", 12.345, 1.26, ("12.3", "1.3")),
-        ("mean", 0.99996, 0.02, ("1.000", ".020")),
+        ("mean", 0.99996, 0.02, ("1.00", ".02")),
         ("share_active", 0.0002, 0.00004, ("0.020 %", "0.004 %")),
         ("share_active", 0.936, 0.002, ("93.6 %", "0.2 %")),
         ("maximum", 2.481, None, ("2.48", "")),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -37,7 +38,17 @@ def progress_of(survey: Survey) -> Progress:
 
 def progress_of_model(model: LanguageModel) -> list[Progress]:
     """The progress of every survey that is pinned for a model, in the order of the pins."""
-    surveys = [pin.survey for pin in model.pins.select_related("survey")]
+    return _progress_of_all([pin.survey for pin in model.pins.select_related("survey")])
+
+
+def progress_of_models(models: Sequence[LanguageModel]) -> dict[str, list[Progress]]:
+    """The same of many models, by slug; their `pins__survey` are prefetched."""
+    surveys = [[pin.survey for pin in model.pins.all()] for model in models]
+    progress = iter(_progress_of_all([survey for of_model in surveys for survey in of_model]))
+    return {model.slug: [next(progress) for _ in of_model] for model, of_model in zip(models, surveys, strict=True)}
+
+
+def _progress_of_all(surveys: Sequence[Survey]) -> list[Progress]:
     # what is finished needs no jobs to say so
     unfinished = [survey for survey in surveys if survey.finished_at is None]
     prefetch_related_objects(unfinished, "jobs")
@@ -48,7 +59,7 @@ def progress_of_model(model: LanguageModel) -> list[Progress]:
 def _progress(survey: Survey, *, last_sign_of_life: datetime | None) -> Progress:
     spec = survey.parsed_spec
     if survey.finished_at is not None:
-        sentence = f"{survey.dataset}: all {spec.rows} rows measured."
+        sentence = f"{survey.dataset}: all {spec.rows:,} rows measured."
         return Progress(survey, spec.rows, spec.rows, finished=True, failed=False, sentence=sentence)
     jobs = list(survey.jobs.all())
     rows_done = sum(_rows_done(job, spec) for job in jobs)
@@ -57,20 +68,20 @@ def _progress(survey: Survey, *, last_sign_of_life: datetime | None) -> Progress
     silent_since = timezone.now() - timedelta(seconds=settings.LEASE_SECONDS)
     last_sign = max(survey.asked_at, last_sign_of_life or survey.asked_at)
     if failure and not going:
-        sentence = f"stopped after {rows_done} of {spec.rows} rows. {failure}"
+        sentence = f"stopped after {rows_done:,} of {spec.rows:,} rows. {failure}"
     elif any(job.dispatched_at for job in going) and last_sign < silent_since:
         sentence = (
-            f"{rows_done} of {spec.rows} rows measured; no measuring worker has answered for more than "
+            f"{rows_done:,} of {spec.rows:,} rows measured; no measuring worker has answered for more than "
             f"{settings.LEASE_SECONDS} seconds. The work is kept and goes on when one starts."
         )
     elif failure:
-        sentence = f"{rows_done} of {spec.rows} rows measured; a part of it failed. {failure}"
+        sentence = f"{rows_done:,} of {spec.rows:,} rows measured; a part of it failed. {failure}"
     elif rows_done == spec.rows:
-        sentence = f"all {spec.rows} rows read, adding up."
+        sentence = f"all {spec.rows:,} rows read, adding up."
     elif rows_done == 0 and all(job.state == Job.State.QUEUED for job in jobs):
         sentence = "waiting for its turn."
     else:
-        sentence = f"{rows_done} of {spec.rows} rows measured."
+        sentence = f"{rows_done:,} of {spec.rows:,} rows measured."
     failed = bool(failure) and not going
     return Progress(
         survey, rows_done, spec.rows, finished=False, failed=failed, sentence=f"{survey.dataset}: {sentence}"

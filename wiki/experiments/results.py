@@ -265,7 +265,7 @@ def _row(result: SurveyResult, row: int) -> tuple[np.ndarray, str]:
     read = functools.partial(result.read, file="rows")
     start, stop = read("starts", slice(row, row + 2)).tolist()
     title, offset = result.artifact.meta["titles"][read("documents", row)], int(read("offsets", row))
-    return read("tokens", slice(start, stop)), f"{title}, tokens {offset}–{offset + stop - start - 2}"
+    return read("tokens", slice(start, stop)), f"{title}, tokens {offset:,}–{offset + stop - start - 2:,}"
 
 
 # How often something could not be read since this process began.

@@ -118,7 +118,7 @@ class Histogram:
     def rows(self) -> SafeString:
         """The rows of a table: lower edge, upper edge and count of the bins that are not empty."""
         pairs = zip(self.edges, self.counts, strict=True)
-        return table_rows([f"{low:.2f}", f"{high:.2f}", str(count)] for (low, high), count in pairs if count)
+        return table_rows([f"{low:.2f}", f"{high:.2f}", f"{count:,}"] for (low, high), count in pairs if count)
 
     @property
     def path(self) -> str:

@@ -28,9 +28,11 @@ def _finite(data: Any) -> Any:
     return None if isinstance(data, float) and not math.isfinite(data) else data
 
 
-def progress_response(request: HttpRequest, context: dict[str, Any], *, landed: bool) -> HttpResponse:
+def progress_response(
+    request: HttpRequest, context: dict[str, Any], *, landed: bool, template: str = "pages/_progress.html"
+) -> HttpResponse:
     """The progress fragment; where new numbers have landed it says so and wakes `survey-progress.js`."""
-    response = render(request, "pages/_progress.html", {**context, "landed": landed})
+    response = render(request, template, {**context, "landed": landed})
     if landed:
         response["HX-Trigger"] = "landed"
     response["Cache-Control"] = "no-store"

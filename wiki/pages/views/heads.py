@@ -20,7 +20,7 @@ from ..examples import depth_of, examples_of, read_examples, read_histogram, req
 from ..figures import ON_CARDS, cards_of, rows_of
 from ..footer import provenance_of
 from ..head_tokens import head_tokens_of
-from ..lead import extremes, telling_kind
+from ..lead import extremes, telling_kind, too_few_metrics
 from ..mass import mass_of
 from ..measurements import Measurements, measurements_of
 from ..numbers import percent
@@ -44,6 +44,7 @@ def head_page(request: HttpRequest, slug: str, component: Component) -> HttpResp
     values, absent = measurements.of_head(component)
     previous, following = neighbours(model, component)
     found = extremes(values, measurements.metrics)
+    too_few = too_few_metrics(values, pending=measurements.pending)
     cards = cards_of(measurements, values, absent)
     token_texts = token_texts_of(model)
     context = {
@@ -61,7 +62,8 @@ def head_page(request: HttpRequest, slug: str, component: Component) -> HttpResp
         "measurements": measurements,
         "values": values,
         "absent": absent,
-        "extremes": found,
+        "too_few": too_few,
+        "extremes": [] if too_few else found,
         "cards": cards[:ON_CARDS],
         "others": cards[ON_CARDS:],
         "other_rows": rows_of(measurements, cards[ON_CARDS:]),

@@ -18,7 +18,7 @@ from wiki.experiments.results import StoreError
 from ..addresses import get_model, require_component
 from ..attention import Text, choose, require_choice, texts_of
 from ..caching import cached_page
-from ..figures import head_columns_html, head_rows_html
+from ..figures import columns_of, head_columns_html, head_rows_html, reasons_by_metrics
 from ..footer import provenance_of
 from ..markup import join_markup
 from ..measurements import Measurements, measurements_of
@@ -45,17 +45,17 @@ def layer_page(request: HttpRequest, slug: str, component: Component) -> HttpRes
     measurements = measurements_of(model, survey=request.GET.get("survey", ""))
     layer, query = component.layer, parse_query(request.GET)
     residual, residual_absent = residual_of(measurements, layer)
+    columns = columns_of(measurements, layer)
     context = {
         "model": model,
         "jump_model": model.slug,
         "component": component,
         "measurements": measurements,
-        "head_columns": head_columns_html(measurements),
+        "columns": columns,
+        "head_columns": head_columns_html(measurements, columns),
         "definitions": DEFINITIONS,
-        "head_rows": head_rows_html(measurements, model, layer),
-        "absent": [
-            (metric, measurements.absent[metric.key]) for metric in HEAD_METRICS if metric.key in measurements.absent
-        ],
+        "head_rows": head_rows_html(measurements, model, layer, columns),
+        "absent": reasons_by_metrics(_absent_columns(measurements, component, columns)),
         "previous": Component(layer - 1) if layer > 0 else None,
         "next": Component(layer + 1) if layer + 1 < model.n_layers else None,
         "residual": residual,
@@ -68,6 +68,14 @@ def layer_page(request: HttpRequest, slug: str, component: Component) -> HttpRes
     }
     missing = query.missing or context["missing_text"]
     return page_response(request, "pages/layer.html", context, missing=bool(missing))
+
+
+def _absent_columns(measurements: Measurements, layer: Component, columns: list[Metric]) -> dict[str, str]:
+    """Why metrics have no column in the table of heads, by key."""
+    nowhere = f"could not be computed for any head of {layer}."
+    return {
+        metric.key: measurements.absent.get(metric.key, nowhere) for metric in HEAD_METRICS if metric not in columns
+    }
 
 
 def _chosen_text(measurements: Measurements, asked: str) -> tuple[list[Text], Text | None, str]:
