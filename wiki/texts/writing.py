@@ -13,12 +13,13 @@ from django.utils import timezone
 from analysis.schema import SLUG, Component, SchemaError, content_hash
 from wiki.accounts.models import User
 
-from .access import may_edit, may_read, may_reply, may_write, require
+from .access import may_edit, may_read, may_reply, may_write, require, revisions_visible_to
 from .drafts import draft_target
 from .errors import AlreadyThere, EditConflict, TextError
 from .links import replace_links
 from .models import Alias, AuditEntry, Draft, Kind, Page, Revision, TargetForm
 from .targets import key_of, normalise
+from .throttling import require_not_blocked, require_room
 from .versions import bump, scopes_of_page
 
 MAX_BYTES = 200_000
@@ -48,6 +49,7 @@ def create_page(
     model_slug, component = _clean_about(about)
     _require_place(kind, model_slug=model_slug, component=component, parent=parent)
     name = _submission_name(submission, [kind, title, model_slug, component, parent and parent.pk, text, fields])
+    require_not_blocked(author)
     require(may_write(author), f"Writing {_a(kind)}", user=author)
     try:
         with transaction.atomic():
@@ -57,6 +59,7 @@ def create_page(
                 # what hides it waits for this, or this for that
                 parent = Page.objects.select_for_update(no_key=True).get(pk=parent.pk)
                 require(may_reply(author, parent), "Replying", user=author)
+            require_room(author, before="", after=text)
             key = key_of(title) if kind == Kind.ARTICLE else None
             page = Page(
                 kind=kind,
@@ -107,11 +110,13 @@ def save_revision(
         now = Page.objects.select_for_update(no_key=True).get(pk=page.pk)
         if earlier := _earlier(author, name):
             return earlier
+        require_not_blocked(author)
         require(may_edit(author, now), f"Editing {now}", user=author)
         newest = now.current
         assert newest is not None
         if newest.text == text and fields in (None, newest.fields):
             return newest
+        require_room(author, before=newest.text, after=text)
         base = Revision.objects.filter(page=now, n=base_version).first()
         if base is None:
             raise TextError(f"Editing {now}: expected a revision from 1 to {newest.n} as its base, got {base_version}.")
@@ -131,7 +136,7 @@ def revert_to(
     page: Page, author: User, n: int, *, base_version: int, summary: str = "", submission: str = ""
 ) -> Revision:
     """Make the page say what revision `n` says, as a new revision."""
-    old = Revision.objects.filter(page=page, n=n).first()
+    old = revisions_visible_to(author).filter(page=page, n=n).first()
     if old is None:
         raise TextError(f"Going back to revision {n} of {page}: expected one of 1 to {page.version}.")
     return save_revision(
