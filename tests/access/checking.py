@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import html
+import importlib
+import pkgutil
 import re
-from collections.abc import Iterable, Iterator
+import sys
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from django.conf import settings
@@ -15,6 +18,7 @@ from django.shortcuts import resolve_url
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
+import wiki
 from wiki.accounts.models import User
 
 from .matrix import ALLAUTH, MAY_SEE, PEOPLE, ROWS, By, Row
@@ -76,6 +80,32 @@ def outcome(response: HttpResponse) -> str:
     if status in REFUSALS:
         return "bad"
     return {403: "no", 404: "none"}.get(status, str(status))
+
+
+def visible_to_functions() -> dict[str, Callable[..., Any]]:
+    """Every `*_visible_to` of every `access.py`, by module and name."""
+    found = {}
+    for module in pkgutil.walk_packages(wiki.__path__, "wiki."):
+        if module.name.endswith(".access"):
+            for name, each in vars(importlib.import_module(module.name)).items():
+                if name.endswith("visible_to") and getattr(each, "__module__", "") == module.name:
+                    found[f"{module.name}.{name}"] = each
+    return found
+
+
+VISIBLE_TO = visible_to_functions()
+
+
+def leaks_in_rows(world: World) -> Iterator[str]:
+    """A sentence for each state whose words are in rows that a `*_visible_to` gives to who may not see them."""
+    for person in PEOPLE:
+        for name in VISIBLE_TO:
+            module, _, function = name.rpartition(".")
+            rows = getattr(sys.modules[module], function)(world.people[person]).values()
+            said = " ".join(str(value) for row in rows for value in row.values()).casefold()
+            for state, people in MAY_SEE.items():
+                if words_of(state) in said and person not in people:
+                    yield f"{name} of {person}: expected nothing of what is {state}, got its words."
 
 
 def states_of(row: Row) -> list[str]:

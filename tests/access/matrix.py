@@ -44,6 +44,17 @@ READ_ARTICLE = {"published": EVERYBODY, "retracted": EVERYBODY, "hidden": HIDDEN
 READ_NOTE = {"published-note": EVERYBODY, "retracted-note": EVERYBODY, "hidden-note": HIDDEN___, "beneath": HIDDEN___}
 READ = READ_ARTICLE | READ_NOTE
 
+# Who is not signed in is sent to sign in whatever there is.
+REPORT = {state: "in" + by.removeprefix("yes").removeprefix("none") for state, by in READ.items()}
+MODERATE = {
+    "published": "in   no   no   no   no   yes",
+    "retracted-note": "in   no   no   no   no   yes",
+    "hidden": "in   none none no   none yes",
+    "beneath": "in   none none no   none yes",
+}
+GONE_____ = "in   none none none none yes"
+BLOCK = {"days": "7", "reason": "Spam"}
+
 
 @dataclasses.dataclass(frozen=True)
 class Row:
@@ -75,7 +86,19 @@ ROWS = {
     "research-group": Row("/groups/{group}/", EVERYBODY, "no no no yes no yes", {"add": "other"}),
     # --- texts
     "articles": Row("/w/", EVERYBODY, shows=("published", "retracted", "hidden")),
+    "text": Row("/a/{page}/", READ, shows=("published", "retracted", "hidden", "beneath")),
     "article": Row("/w/{key}/", READ_ARTICLE, shows=("published", "retracted", "hidden")),
+    # --- moderation
+    "report-text": Row("/a/{page}/report/", REPORT, REPORT, {"reason": "Spam"}),
+    "moderate-text": Row("/a/{page}/moderate/", MODERATE, MODERATE, {"action": "protect", "reason": "A war"}),
+    "reports": Row("/reports/?state=all", SIGNED_IN, shows=("hidden",)),
+    "reports-json": Row("/reports.json?state=all", SIGNED_IN, shows=("hidden",)),
+    "report": Row("/reports/{report}/", "in none none yes none yes", "in none none no none yes", {"take": "yes"}),
+    "block-person": Row(
+        "/people/{person}/block/", {"open": MODERATOR, "closed": GONE_____}, {"open": MODERATOR}, BLOCK
+    ),
+    "audit": Row("/audit/", MODERATOR, shows=("hidden",)),
+    "audit-json": Row("/audit.json", MODERATOR, shows=("hidden",)),
     # --- measured models
     "home": Row("/", EVERYBODY),
     "home-json": Row("/index.json", EVERYBODY),

@@ -11,10 +11,11 @@ from tests.pages.building_texts import build_prompt
 from wiki.accounts.groups import create_group
 from wiki.accounts.invitations import invite
 from wiki.accounts.models import Role, User
+from wiki.moderation.reports import report_text
 from wiki.texts.drafts import draft_target, keep_draft
 from wiki.texts.models import Kind, Page
-from wiki.texts.moderation import hide, retract
-from wiki.texts.writing import create_page, save_revision
+from wiki.texts.moderation import hide, retract, withhold_revision
+from wiki.texts.writing import create_page, revert_to, save_revision
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,10 +53,9 @@ def build_world() -> World:
     beneath = create_page(author, Kind.TALK, words_of("beneath"), parent=articles["hidden"])
     notes = {}
     for head, (state, page) in enumerate(articles.items()):
-        notes[f"{state}-note"] = create_page(author, Kind.NOTE, f"Of a note: {words_of(state)}", about="tiny/L1H2")
+        notes[f"{state}-note"] = create_page(author, Kind.NOTE, f"Of a note: @{words_of(state)}", about="tiny/L1H2")
         create_page(author, Kind.SUMMARY, f"Of a summary: {words_of(state)}", about=f"tiny/L1H{head}")
         create_page(other, Kind.TALK, "Yes.", parent=page)
-    keep_draft(author, draft_target(articles["published"]), words_of("draft"), page=articles["published"])
     for page in Page.objects.filter(parent=None).exclude(current__text__contains=words_of("published")):
         if words_of("hidden") in page.current.text:  # type: ignore[union-attr] (every page has one)
             hide(page, moderator, reason=f"For {words_of('hidden')}")
@@ -63,6 +63,12 @@ def build_world() -> World:
             retract(page, author, reason="Wrong")
         else:
             retract(page, moderator, reason="Wrong")
+    withheld = articles["published"]
+    save_revision(withheld, author, words_of("withheld"), base_version=2, summary=words_of("withheld"))
+    revert_to(withheld, author, 2, base_version=3)
+    withhold_revision(withheld, moderator, 3, reason="Insults")
+    keep_draft(author, draft_target(articles["published"]), words_of("draft"), page=articles["published"])
+    report = report_text(articles["hidden"], author, reason=f"For {words_of('hidden')}")
     model = build_measured_model()
     surveys = {survey.dataset: survey.hash for survey in model.surveys.all()}
     words = {
@@ -72,6 +78,7 @@ def build_world() -> World:
         "survey": surveys["bundled-texts"],
         "natural_survey": surveys["sotu"],
         "hash": "0" * 64,
+        "report": str(report.pk),
     }
     by_state = {
         **{
