@@ -26,11 +26,12 @@ _HOUR = timedelta(hours=1)
 
 def report_text(page: Page, reporter: User, *, reason: str) -> Report:
     """A new report; the one that this person made of this page before where nobody has resolved it yet."""
-    require(may_report(reporter, page), f"Reporting {page}", user=reporter)
     reason = _clean(reason, "Reporting a text")
     with transaction.atomic():
         # of two that one person sends at once the second waits here
         reporter = User.objects.select_for_update(no_key=True).get(pk=reporter.pk)
+        page = Page.objects.select_related("parent__parent").get(pk=page.pk)
+        require(may_report(reporter, page), f"Reporting {page}", user=reporter)
         earlier = Report.objects.filter(page=page, reporter=reporter).exclude(state=Report.State.RESOLVED).first()
         if earlier is not None:
             return earlier
