@@ -33,3 +33,17 @@ def article(request: HttpRequest, title: str) -> HttpResponse:
     rendered = render_text(page.current.text, user=request.user, prefix="text")
     context = {"page": page, "revision": page.current, "rendered": rendered}
     return render(request, "texts/article.html", context)
+
+
+@require_safe
+def text(request: HttpRequest, pk: int) -> HttpResponse:
+    """Any text by its number; an article's leads to its title."""
+    page = pages_visible_to(request.user).select_related("current__author").filter(pk=pk).first()
+    if page is None:
+        raise Http404(f"Looking for text {pk}: there is none.")
+    if page.kind == Kind.ARTICLE:
+        return HttpResponseRedirect(address_of(page))
+    assert page.current is not None
+    rendered = render_text(page.current.text, user=request.user, prefix="text", model_slug=page.model_slug)
+    context = {"page": page, "revision": page.current, "rendered": rendered}
+    return render(request, "texts/article.html", context)
