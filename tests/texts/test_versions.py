@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.db import transaction
 
 from wiki.accounts.models import Role, User
 from wiki.components.models import LanguageModel
@@ -93,7 +94,8 @@ def test_of_many_changes_at_once_none_is_lost_and_nobody_waits_in_a_circle() -> 
 
     def change(n: int) -> None:
         for step in range(10):
-            bump([*scopes[(n + step) % 5 :], *scopes[: (n + step) % 5]])
+            with transaction.atomic():
+                bump([*scopes[(n + step) % 5 :], *scopes[: (n + step) % 5]])
 
     assert at_once(*[lambda n=n: change(n) for n in range(8)]) == [None] * 8
     assert versions() == dict.fromkeys(scopes, 80)

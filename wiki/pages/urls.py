@@ -13,7 +13,21 @@ from .converters import (
     PartConverter,
     TextNameConverter,
 )
-from .views import adding, downloads, heads, home, jump, kv_heads, layers, models, neurons, own_text, surveys, texts
+from .views import (
+    adding,
+    downloads,
+    heads,
+    home,
+    jump,
+    kv_heads,
+    layers,
+    models,
+    neurons,
+    notes,
+    own_text,
+    surveys,
+    texts,
+)
 
 register_converter(HashConverter, "hash")
 register_converter(LayerConverter, "layer")
@@ -56,6 +70,9 @@ urlpatterns = [
     ),
     path("m/<str:slug>/text/kept/<str:dataset>.<int:row>.json", own_text.kept_text_json, name="kept-text-json"),
     path("m/<str:slug>/text/kept/<str:dataset>.<int:row>/", own_text.kept_text_page, name="kept-text"),
+    path("write/note/", notes.new_note, name="new-note"),
+    path("orphans.json", notes.orphans_json, name="orphans-json"),
+    path("orphans/", notes.orphans, name="orphans"),
     path("m/<str:slug>/texts.json", texts.texts_json, name="model-texts-json"),
     path("m/<str:slug>/texts/", texts.texts_page, name="model-texts"),
     path("m/<str:slug>/<part:component>/texts.json", texts.texts_json, name="component-texts-json"),

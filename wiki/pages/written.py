@@ -19,12 +19,19 @@ from wiki.components.addresses import component_url
 from wiki.components.models import LanguageModel
 from wiki.texts.access import Person, links_visible_to, may_edit, may_write, pages_visible_to
 from wiki.texts.addresses import address_of, name_of
+from wiki.texts.anchors import CellAnchor, anchor_of
 from wiki.texts.models import Kind, Link, LinkKind, Page, Tag, TargetForm, Visibility
 from wiki.texts.rendering import Unrendered, render_texts
 from wiki.texts.targets import Resolution, Target
 
+from .anchored import Shown, digest_of, show_on_page
+from .attention import Choice
+from .measurements import Measurements
+
 # How many of each a page of a part shows; there is a list of all.
 N_NOTES, N_THREADS, N_LINKS = 3, 3, 40
+# Notes, of which those on cells of the pattern that is shown are marked there.
+N_ANCHORED = 200
 # Characters of a text that a page of a part shows; the text has a page of its own.
 LONGEST_SUMMARY, LONGEST_NOTE = 2_000, 800
 CIRCUIT = "circuit"  # the tag of articles that are circuits
@@ -49,6 +56,7 @@ class Said:
     html: SafeString
     is_cut: bool  # the text goes on at its own address
     may_edit: bool
+    anchor: Shown | None = None  # the exact thing that a note is about
 
     @property
     def url(self) -> str:
@@ -72,6 +80,7 @@ class Said:
             "retracted": self.is_retracted,
             "text": revision.text,
             "fields": revision.fields,
+            "anchor": dataclasses.asdict(self.anchor) if self.anchor else None,
         }
 
 
@@ -87,6 +96,16 @@ class Named:
     def to_json(self) -> dict[str, Any]:
         kind = {"kind": self.kind} if self.kind else {}
         return {"name": self.name, "url": self.url, "retracted": self.is_retracted, **kind}
+
+
+@dataclasses.dataclass(frozen=True)
+class CellNote:
+    """That a note is about a cell of an attention pattern."""
+
+    anchor: CellAnchor
+    author: str
+    note_url: str
+    url: str = ""  # of the cell, on the text that is shown
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,6 +126,7 @@ class Written:
     same_role: list[Named]
     links: list[tuple[LinkKind, list[Named]]]
     has_more_links: bool
+    cells: list[CellNote]  # notes on cells of attention patterns
 
     @property
     def link_groups(self) -> list[tuple[str, list[Named]]]:
@@ -146,17 +166,18 @@ def about_of(model: LanguageModel, component: Component | None) -> str:
     return f"{model.slug}/{component}" if component else model.slug
 
 
-def written_of(model: LanguageModel, component: Component | None, *, user: Person) -> Written:
+def written_of(measurements: Measurements, component: Component | None, *, user: Person) -> Written:
     """What `user` may see of what is written about a part of a model, or about the model as a whole."""
+    model = measurements.model
     about = about_of(model, component)
     pages = _pages(model, component, user)
     of_kind = {kind: [page for page in pages if page.kind == kind] for kind in Kind}
-    shown = [*of_kind[Kind.SUMMARY], *of_kind[Kind.NOTE]]
+    shown = [*of_kind[Kind.SUMMARY], *of_kind[Kind.NOTE][:N_NOTES]]
     links = list(_links(about, shown, user)[: 3 * N_LINKS])
     incoming = [link for link in links if link.target == about]
     outgoing = [link for link in links if link.target != about]
     parts = [Target(TargetForm.COMPONENT, about) for about in _same_by_source(incoming)]
-    said, found = _said(shown, model, also=[*map(_target_of, outgoing), *parts], user=user)
+    said, found = _said(shown, measurements, component, also=[*map(_target_of, outgoing), *parts], user=user)
     circuits, articles = _articles(incoming, outgoing, found)
     return Written(
         about=about,
@@ -168,19 +189,34 @@ def written_of(model: LanguageModel, component: Component | None, *, user: Perso
         summary=next((each for each in said if each.page.kind == Kind.SUMMARY), None),
         notes=[each for each in said if each.page.kind == Kind.NOTE],
         n_notes=_count(of_kind[Kind.NOTE]),
-        threads=[_source(page) for page in of_kind[Kind.TALK]],
+        threads=[_source(page) for page in of_kind[Kind.TALK][:N_THREADS]],
         n_threads=_count(of_kind[Kind.TALK]),
         circuits=circuits,
         articles=articles,
         same_role=_same_role(incoming, outgoing, found),
         links=_grouped(incoming[:N_LINKS]),
         has_more_links=len(incoming) > N_LINKS,
+        cells=[
+            CellNote(anchor, page.author.get_username(), address_of(page))
+            for page in of_kind[Kind.NOTE]
+            if isinstance(anchor := anchor_of(page.current), CellAnchor)
+        ],
     )
 
 
-def list_of_notes(model: LanguageModel, component: Component | None, part: slice, *, user: Person) -> list[Said]:
-    pages = pages_about(model, component, user=user).filter(kind=Kind.NOTE)
-    return _said(list(pages[part]), model, user=user)[0]
+def notes_on_cells(written: Written, choice: Choice) -> list[CellNote]:
+    """The notes on cells of the text that is shown, each with the address that locks its cell."""
+    digest = digest_of(choice.text.row.tokens)
+    return [
+        dataclasses.replace(each, url=choice.url(q=str(each.anchor.q), k=str(each.anchor.k), view=each.anchor.view))
+        for each in written.cells
+        if each.anchor.tokens == digest
+    ]
+
+
+def list_of_notes(measurements: Measurements, component: Component | None, part: slice, *, user: Person) -> list[Said]:
+    pages = pages_about(measurements.model, component, user=user).filter(kind=Kind.NOTE)
+    return _said(list(pages[part]), measurements, component, user=user)[0]
 
 
 def list_of_threads(model: LanguageModel, component: Component | None, part: slice, *, user: Person) -> list[Named]:
@@ -193,14 +229,26 @@ def list_of_links(model: LanguageModel, component: Component | None, part: slice
 
 
 def _said(
-    pages: Sequence[Page], model: LanguageModel, *, user: Person, also: Iterable[Target] = ()
+    pages: Sequence[Page],
+    measurements: Measurements,
+    component: Component | None,
+    *,
+    user: Person,
+    also: Iterable[Target] = (),
 ) -> tuple[list[Said], dict[Target, Resolution]]:
     """Texts as pages show them, and what is there of what they and `also` name."""
     cuts = [_cut(page) for page in pages]
-    texts = [Unrendered(cut, f"{page.kind}-{page.pk}", model.slug) for page, (cut, _) in zip(pages, cuts, strict=True)]
+    slug = measurements.model.slug
+    texts = [Unrendered(cut, f"{page.kind}-{page.pk}", slug) for page, (cut, _) in zip(pages, cuts, strict=True)]
     rendered, found = render_texts(texts, user=user, also=also)
     said = [
-        Said(page, mark_safe(html.html), is_cut=is_cut, may_edit=may_edit(user, page))  # noqa: S308 (sanitised)
+        Said(
+            page,
+            mark_safe(html.html),  # noqa: S308 (sanitised)
+            is_cut=is_cut,
+            may_edit=may_edit(user, page),
+            anchor=show_on_page(page, component, measurements),
+        )
         for page, html, (_, is_cut) in zip(pages, rendered, cuts, strict=True)
     ]
     return said, found
@@ -213,12 +261,13 @@ def pages_about(model: LanguageModel, component: Component | None, *, user: Pers
 
 
 def _pages(model: LanguageModel, component: Component | None, user: Person) -> list[Page]:
-    """The summary, the newest notes and the newest threads, each with how many of its kind there are."""
+    """The summary, the newest notes and threads, each with how many of its kind there are, and notes with anchors."""
     newest = Window(RowNumber(), partition_by="kind", order_by=[F("updated_at").desc(), F("id").desc()])
     pages = pages_about(model, component, user=user).annotate(
         place=newest, of_kind=Window(Count("id"), partition_by="kind")
     )
-    return list(pages.filter(place__lte=max(N_NOTES, N_THREADS)))
+    shown = Q(place__lte=max(N_NOTES, N_THREADS)) | Q(current__fields__has_key="anchor")
+    return list(pages.filter(shown)[:N_ANCHORED])
 
 
 def _count(pages: Sequence[Page]) -> int:

@@ -13,5 +13,4 @@ urlpatterns = [
     path("write/summary/", pending.pending, name="new-summary"),
     path("write/article/", pending.pending, name="new-article"),
     path("write/talk/", pending.pending, name="new-talk"),
-    path("write/note/", pending.pending, name="new-note"),
 ]

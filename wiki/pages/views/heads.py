@@ -30,7 +30,7 @@ from ..responses import data_response
 from ..similar import similar_heads
 from ..state import NAMES, State
 from ..who_attends import source_of
-from ..written import written_of
+from ..written import notes_on_cells, written_of
 
 # A head whose first token gets more than this share of its attention is said to rest there.
 MOSTLY = 0.5
@@ -48,6 +48,10 @@ def head_page(request: HttpRequest, slug: str, component: Component) -> HttpResp
     found = extremes(values, measurements.metrics)
     cards = cards_of(measurements, values, absent)
     token_texts = token_texts_of(model)
+    written = written_of(measurements, component, user=request.user)
+    viewer = _viewer_context(
+        state, measurements, component, model=model, token_texts=token_texts, prefer=telling_kind(found)
+    )
     context = {
         "model": model,
         "page_url": reverse("head", args=[model.slug, component]),
@@ -74,17 +78,11 @@ def head_page(request: HttpRequest, slug: str, component: Component) -> HttpResp
         "similar": similar_heads(measurements, component),
         "first_token_share": percent(values["first_token"].value) if "first_token" in values else None,
         "rests": "first_token" in values and values["first_token"].value > MOSTLY,
-        "written": written_of(model, component, user=request.user),
+        "written": written,
         "provenance": provenance_of(measurements),
         "json_url": reverse("head-json", args=[model.slug, component], query=request.GET),
-        **_viewer_context(
-            state,
-            measurements,
-            component,
-            model=model,
-            token_texts=token_texts,
-            prefer=telling_kind(found),
-        ),
+        **viewer,
+        "cell_notes": notes_on_cells(written, viewer["choice"]) if viewer["view"] else [],
     }
     return render(request, "pages/head.html", context)
 
@@ -137,7 +135,7 @@ def head_json(request: HttpRequest, slug: str, component: Component) -> JsonResp
             **head_tokens_of(measurements, component, token_texts).to_json(),
             "composition": compositions_of(measurements, model, component).to_json(),
             "similar": similar_heads(measurements, component).to_json(),
-            "texts": written_of(model, component, user=request.user).to_json(),
+            "texts": written_of(measurements, component, user=request.user).to_json(),
             "provenance": measurements.provenance_json(),
         }
     )

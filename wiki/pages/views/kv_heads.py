@@ -39,7 +39,7 @@ def kv_head_page(request: HttpRequest, slug: str, component: Component) -> HttpR
             for card in heads[0][1]
             if card.metric.key in measurements.absent
         ],
-        "written": written_of(model, component, user=request.user),
+        "written": written_of(measurements, component, user=request.user),
         "provenance": provenance_of(measurements),
         "json_url": reverse("kv-head-json", args=[model.slug, component], query=request.GET),
     }
@@ -63,7 +63,7 @@ def kv_head_json(request: HttpRequest, slug: str, component: Component) -> JsonR
         {
             "component": str(component),
             "heads": heads,
-            "texts": written_of(model, component, user=request.user).to_json(),
+            "texts": written_of(measurements, component, user=request.user).to_json(),
             "provenance": measurements.provenance_json(),
         }
     )

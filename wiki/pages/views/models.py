@@ -86,7 +86,7 @@ def model_page(request: HttpRequest, slug: str) -> HttpResponse:
         "layer_rows": component_rows(measurements, _layer_table(model, layers)),
         "lens": lens,
         "lens_links": lens_links(measurements, lens) if lens else "",
-        "written": written_of(model, None, user=request.user),
+        "written": written_of(measurements, None, user=request.user),
         "provenance": provenance_of(measurements),
         "json_url": reverse("model-json", args=[model.slug], query=request.GET),
     }
@@ -134,7 +134,7 @@ def model_json(request: HttpRequest, slug: str) -> JsonResponse:
             "finder": _finder_json(request, measurements),
             "layers": {key: measured.to_json() for key, measured in layers.metrics.items()},
             "layers_absent": layers.absent,
-            "texts": written_of(model, None, user=request.user).to_json(),
+            "texts": written_of(measurements, None, user=request.user).to_json(),
             "provenance": {
                 "surveys": measurements.surveys_json(),
                 "weights": measurements.weights_json(),

@@ -17,6 +17,7 @@ from wiki.texts.models import Kind
 
 from ..addresses import get_model, require_component
 from ..errors import NotFound
+from ..measurements import measurements_of
 from ..responses import data_response
 from ..written import Named, Said, list_of_links, list_of_notes, list_of_threads
 
@@ -92,7 +93,7 @@ def _listing(request: HttpRequest, model: LanguageModel, component: Component | 
     said: list[Said] = []
     named: list[Named] = []
     if shown == "notes":
-        said = list_of_notes(model, component, part, user=request.user)
+        said = list_of_notes(measurements_of(model), component, part, user=request.user)
     elif shown == Kind.TALK:
         named = list_of_threads(model, component, part, user=request.user)
     else:
