@@ -15,6 +15,7 @@ from .converters import (
 )
 from .views import (
     adding,
+    coverage,
     downloads,
     heads,
     home,
@@ -73,6 +74,9 @@ urlpatterns = [
     path("write/note/", notes.new_note, name="new-note"),
     path("orphans.json", notes.orphans_json, name="orphans-json"),
     path("orphans/", notes.orphans, name="orphans"),
+    path("m/<str:slug>/wanted.json", coverage.wanted_json, name="wanted-parts-json"),
+    path("m/<str:slug>/wanted/", coverage.wanted_page, name="wanted-parts"),
+    path("m/<str:slug>/<part:component>/work/", coverage.work_on, name="work-on"),
     path("m/<str:slug>/texts.json", texts.texts_json, name="model-texts-json"),
     path("m/<str:slug>/texts/", texts.texts_page, name="model-texts"),
     path("m/<str:slug>/<part:component>/texts.json", texts.texts_json, name="component-texts-json"),

@@ -1,6 +1,6 @@
 """What people say of a model or one of its parts: its summary, notes and talk, and what links to it.
 
-Five queries at most, however much there is: the texts, the links, and three for what these name.
+Six queries at most, however much there is: the texts, the links, three for what these name, and who works on it.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from django.utils.safestring import SafeString, mark_safe
 from analysis.schema import Component
 from wiki.components.addresses import component_url
 from wiki.components.models import LanguageModel
+from wiki.coverage.access import may_work, works_visible_to
+from wiki.coverage.models import Work
 from wiki.texts.access import Person, links_visible_to, may_edit, may_write, pages_visible_to
 from wiki.texts.addresses import address_of, name_of
 from wiki.texts.anchors import CellAnchor, anchor_of
@@ -127,6 +129,9 @@ class Written:
     links: list[tuple[LinkKind, list[Named]]]
     has_more_links: bool
     cells: list[CellNote]  # notes on cells of attention patterns
+    works: list[Work]  # who works on it now
+    may_work: bool
+    is_mine: bool  # who reads it works on it
 
     @property
     def link_groups(self) -> list[tuple[str, list[Named]]]:
@@ -157,6 +162,7 @@ class Written:
             "articles": [article.to_json() for article in self.articles],
             "same_role_as": [component.to_json() for component in self.same_role],
             "linked_from": {kind.value: [source.to_json() for source in sources] for kind, sources in self.links},
+            "worked_on": [{"by": work.user.get_username(), "until": work.until.isoformat()} for work in self.works],
             "linked_from_more": self.has_more_links,
             "all": self.texts_url,
         }
@@ -170,6 +176,7 @@ def written_of(measurements: Measurements, component: Component | None, *, user:
     """What `user` may see of what is written about a part of a model, or about the model as a whole."""
     model = measurements.model
     about = about_of(model, component)
+    works = list(works_visible_to(user).filter(model_slug=model.slug, component=str(component))) if component else []
     pages = _pages(model, component, user)
     of_kind = {kind: [page for page in pages if page.kind == kind] for kind in Kind}
     shown = [*of_kind[Kind.SUMMARY], *of_kind[Kind.NOTE][:N_NOTES]]
@@ -196,6 +203,9 @@ def written_of(measurements: Measurements, component: Component | None, *, user:
         same_role=_same_role(incoming, outgoing, found),
         links=_grouped(incoming[:N_LINKS]),
         has_more_links=len(incoming) > N_LINKS,
+        works=works,
+        may_work=component is not None and may_work(user),
+        is_mine=any(work.user_id == user.pk for work in works),
         cells=[
             CellNote(anchor, page.author.get_username(), address_of(page))
             for page in of_kind[Kind.NOTE]
