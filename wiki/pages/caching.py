@@ -127,9 +127,9 @@ def _sql(of: str, _vendor: str) -> tuple[str, tuple[Any, ...]]:
             # with each pin the number of changes of texts, and on how many parts somebody works: one query
             said = TextsVersion.objects.filter(scope=OuterRef("model")).values("n")
             works = Work.objects.filter(model_slug=OuterRef("model"), until__gt=Now(), user__is_active=True)
-            works = works.order_by().values("model_slug")
+            worked = works.order_by().values("model_slug").annotate(n=Count("id")).values("n")
             pins = Pin.objects.filter(model="?0").order_by("dataset", "id")
-            pins = pins.annotate(said=Subquery(said), worked=Subquery(works.annotate(n=Count("id")).values("n")))
+            pins = pins.annotate(said=Subquery(said), worked=Subquery(worked))
             fields = ("model__hash", "survey_id", "survey__finished_at", "said", "worked")
             return pins.values_list(*fields).query.sql_with_params()
         case "weights":

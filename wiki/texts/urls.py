@@ -7,6 +7,7 @@ from .views import articles, pending
 urlpatterns = [
     path("w/", articles.articles, name="articles"),
     path("w/<str:title>/", articles.article, name="article"),
+    path("w/<str:title>/circuit.svg", articles.circuit_svg, name="circuit-svg"),
     path("a/<int:pk>/", pending.pending, name="text"),
     path("a/<int:pk>/edit/", pending.pending, name="edit-text"),
     path("a/<int:pk>/history/", pending.pending, name="history"),
