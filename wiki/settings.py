@@ -88,6 +88,7 @@ INSTALLED_APPS = [
     "wiki.experiments",
     "wiki.texts",
     "wiki.moderation",
+    "wiki.coverage",
     "wiki.pages",
     "allauth",
     "allauth.account",

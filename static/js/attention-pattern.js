@@ -37,6 +37,8 @@ class AttentionPattern extends HTMLElement {
         this.listed = this.shown; // the query whose promoted tokens are shown
         this.first = this.shown; // what Esc goes back to where nothing is locked
         this.locked = this.hasAttribute("locked") ? this.shown : null;
+        this.key = this.hasAttribute("key") ? Number(this.getAttribute("key")) : null; // of the locked cell
+        this.noted = [...this.querySelectorAll(".cell-notes li")].map(({ dataset }) => [dataset.query, dataset.key]);
         this.view = this.getAttribute("view");
         const [pattern, norms] = await Promise.all([this.load("src"), this.load("norms")]);
         if (!pattern || (this.view && !norms)) {
@@ -87,7 +89,16 @@ class AttentionPattern extends HTMLElement {
             });
         });
         this.canvas.addEventListener("pointermove", (event) => this.preview(this.rowUnder(event)));
-        this.canvas.addEventListener("click", (event) => this.lock(this.rowUnder(event)));
+        this.canvas.addEventListener("click", (event) => {
+            const [row, column] = [this.rowUnder(event), this.columnUnder(event)];
+            this.lock(row, column <= row ? column : null);
+        });
+        this.part("keys").addEventListener("click", (event) => {
+            const link = event.target.closest("a");
+            if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
+            event.preventDefault();
+            this.lock(this.shown, Number(link.dataset.key ?? new URL(link.href).searchParams.get("k")));
+        });
         for (const area of [this.canvas, this.querySelector(".tokens")]) {
             area.addEventListener("pointerleave", () => this.rest());
         }
@@ -134,6 +145,12 @@ class AttentionPattern extends HTMLElement {
         return Math.min(this.tokens.length - 1, Math.max(0, row));
     }
 
+    columnUnder(event) {
+        const box = this.canvas.getBoundingClientRect();
+        const column = Math.floor(((event.clientX - box.left) / box.width) * this.tokens.length);
+        return Math.min(this.tokens.length - 1, Math.max(0, column));
+    }
+
     /** Without a pointer on anything: the locked query, else the focused one, else the first shown. */
     rest() {
         const focused = this.tokens.indexOf(document.activeElement);
@@ -141,8 +158,10 @@ class AttentionPattern extends HTMLElement {
         this.sayState();
     }
 
-    lock(position) {
+    /** Lock a query, with a key its cell; null unlocks. */
+    lock(position, key = null) {
         this.locked = position;
+        this.key = key;
         const url = new URL(location.href);
         this.writeQuery(url);
         if (position === null) url.hash = "";
@@ -160,6 +179,8 @@ class AttentionPattern extends HTMLElement {
     writeQuery(url) {
         if (this.locked === null) url.searchParams.delete("q");
         else url.searchParams.set("q", this.locked);
+        if (this.key === null) url.searchParams.delete("k");
+        else url.searchParams.set("k", this.key);
     }
 
     sayState() {
@@ -179,7 +200,17 @@ class AttentionPattern extends HTMLElement {
             event.preventDefault();
             this.lock(null);
         });
-        this.part("state").replaceChildren("Locked: the link in the address bar shows this view. ", unlock);
+        if (this.key === null) {
+            this.part("state").replaceChildren("Locked: the link in the address bar shows this view. ", unlock);
+            return;
+        }
+        const name = tokenName(this.tokens[this.key]);
+        const weight = weightText(this.weights(this.locked)[this.key]);
+        const note = document.createElement("a");
+        note.href = `${this.getAttribute("note")}&q=${this.locked}&k=${this.key}`;
+        note.textContent = "Note on this cell";
+        const said = `Locked on the cell to “${name}”, position ${this.key}: ${weight}. `;
+        this.part("state").replaceChildren(said, note, " · ", unlock);
     }
 
     part(name) {
@@ -205,7 +236,8 @@ class AttentionPattern extends HTMLElement {
             const level = Math.round(N_LEVELS * Math.sqrt(Math.min(1, weights[position] / this.ceiling)));
             const state = position === this.locked ? " locked" : position === query ? " previewed" : "";
             const out = this.sinkHidden && position === 0 ? " out" : "";
-            token.className = `token a${level}${state}${out}`;
+            const key = this.key === position && query === this.locked ? " key" : "";
+            token.className = `token a${level}${state}${key}${out}`;
             token.tabIndex = position === query ? 0 : -1;
             if (position === query) token.setAttribute("aria-current", "true");
             else token.removeAttribute("aria-current");
@@ -250,7 +282,13 @@ class AttentionPattern extends HTMLElement {
             row.append(
                 ...cells.map((text, column) => {
                     const cell = document.createElement("td");
-                    cell.textContent = text;
+                    if (column === 0) {
+                        const link = document.createElement("a");
+                        link.href = this.cellUrl(position);
+                        link.dataset.key = position;
+                        link.textContent = text;
+                        cell.append(link);
+                    } else cell.textContent = text;
                     if (column !== 1) cell.className = "mono";
                     return cell;
                 }),
@@ -258,6 +296,12 @@ class AttentionPattern extends HTMLElement {
             return row;
         });
         this.part("keys").replaceChildren(...rows);
+    }
+
+    cellUrl(key) {
+        const url = new URL(this.tokens[this.shown].href);
+        url.searchParams.set("k", key);
+        return url;
     }
 
     drawMatrix() {
@@ -278,7 +322,8 @@ class AttentionPattern extends HTMLElement {
         this.image = image;
     }
 
-    /** The matrix with a frame around the query's row, and a thinner one around the locked row. */
+    /** The matrix with a frame around the query's row, and a thinner one around the locked row; corners mark cells with
+        notes, a square the locked cell. */
     drawQuery(query) {
         const size = this.image.width;
         this.canvas.width = this.canvas.height = size;
@@ -289,6 +334,17 @@ class AttentionPattern extends HTMLElement {
         context.lineWidth = LINE;
         const frame = (row) => context.strokeRect(LINE / 2, row * cell, size - LINE, cell);
         if (this.locked !== null) frame(this.locked);
+        const side = Math.max(cell, 3 * LINE);
+        if (this.key !== null && this.locked !== null) {
+            const middle = (at) => at * cell + cell / 2 - side / 2;
+            context.strokeRect(middle(this.key), middle(this.locked), side, side);
+        }
+        context.fillStyle = context.strokeStyle;
+        for (const [row, column] of this.noted) {
+            context.beginPath();
+            context.arc(column * cell + cell / 2, row * cell + cell / 2, 2 * LINE, 0, 2 * Math.PI);
+            context.fill();
+        }
         if (query !== this.locked) context.setLineDash([LINE * 2, LINE * 2]);
         frame(query);
     }

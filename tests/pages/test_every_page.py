@@ -28,8 +28,8 @@ PAGES = [
     "/m/tiny/progress/",
     "/progress/",
 ]
-# Four for what a page shows, two for the version under which it is kept.
-N_QUERIES = 6
+# Five for what a page shows, two for the version under which it is kept, and five for what people say of it.
+N_QUERIES = 12
 
 
 class InlineParts(html.parser.HTMLParser):

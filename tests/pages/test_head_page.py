@@ -77,7 +77,7 @@ def test_page_shows_the_figures_of_the_data(client: Client, model: LanguageModel
     for metric in json.loads(client.get("/m/tiny/L1H2.json").content)["metrics"].values():
         assert f"{metric['rank']} of 12" in content
     assert survey_of("sotu").hash[:8] in content
-    assert "Nobody has claimed anything about this head yet." in content
+    assert "Nobody has said what this does yet" in content
 
 
 def test_heads_that_share_keys_and_values_are_named(client: Client, model: LanguageModel) -> None:

@@ -5,7 +5,7 @@ It knows no database: the caller passes a function that says where the things li
 
 from .bounds import MAX_BYTES, MAX_DEPTH, MAX_LINES, TextTooDeepError, TextTooLongError, UnreadableTextError
 from .links import Kind, Link, Relation, Resolve, Resolved, State, Target
-from .rendering import VERSION, Heading, Rendered, links_of, render
+from .rendering import VERSION, Heading, Rendered, blocks_of, links_of, render, targets_of
 
 __all__ = [
     "MAX_BYTES",
@@ -24,6 +24,8 @@ __all__ = [
     "TextTooDeepError",
     "TextTooLongError",
     "UnreadableTextError",
+    "blocks_of",
     "links_of",
     "render",
+    "targets_of",
 ]

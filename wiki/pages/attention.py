@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 from typing import Any
+from urllib.parse import urlencode
 
 import numpy as np
 from django.urls import reverse
@@ -123,6 +124,7 @@ class Choice:
 
     text: Text
     query: int | None
+    key: int | None  # of a locked cell: a position at or before the query
     sink_hidden: bool
     view: View
     state: State  # of the whole page
@@ -134,13 +136,13 @@ class Choice:
 
     def query_urls(self) -> list[str]:
         """For each token, the address that locks it."""
-        before = self._state.having(q="").query
+        before = self._state.having(q="", k="").query
         return [f"?{before}&q={i}#attends" for i in range(len(self.text.row.tokens))]
 
     @property
     def figure_query(self) -> str:
         """What the address of the pattern's figure needs to show the same."""
-        return self._state.having(q="", examples="", example="").query
+        return self._state.having(q="", k="", examples="", example="").query
 
     @property
     def _state(self) -> State:
@@ -149,6 +151,7 @@ class Choice:
             view=self.view.value,
             sink="hidden" if self.sink_hidden else "",
             q="" if self.query is None else str(self.query),
+            k="" if self.key is None else str(self.key),
         )
 
 
@@ -159,6 +162,7 @@ class Key:
     position: int
     name: str
     weight: str
+    url: str  # locks the cell
 
 
 @dataclasses.dataclass(frozen=True)
@@ -191,7 +195,24 @@ class AttentionView:
         """The strongest, with their figures."""
         order = np.argsort(-self.weights, kind="stable")[:N_KEYS]
         names = self.choice.text.row.tokens
-        return [Key(int(i), token_name(names[i]), short(float(self.weights[i]))) for i in order if self.weights[i] > 0]
+        return [self._key(int(i), token_name(names[i])) for i in order if self.weights[i] > 0]
+
+    def _key(self, position: int, name: str) -> Key:
+        url = self.choice.url(q=str(self.query), k=str(position))
+        return Key(position, name, short(float(self.weights[position])), url)
+
+    @property
+    def cell_key(self) -> Key | None:
+        """The key of the cell that is locked."""
+        at = self.choice.key
+        return None if at is None else self._key(at, token_name(self.choice.text.row.tokens[at]))
+
+    @property
+    def cell_query(self) -> str:
+        """What the address of a note on a cell says of the text and the view; `q` and `k` follow."""
+        parts = {"anchor": "cell", "text": self.choice.text.key, "view": self.choice.view.value}
+        survey = self.choice.state.parts.get("survey", "")
+        return urlencode({name: value for name, value in {**parts, "survey": survey}.items() if value})
 
     @property
     def locked(self) -> bool:
@@ -199,7 +220,7 @@ class AttentionView:
 
     @property
     def unlock_url(self) -> str:
-        return self.choice.url(q="")
+        return self.choice.url(q="", k="")
 
     @property
     def sink_url(self) -> str:
@@ -229,6 +250,7 @@ class AttentionView:
             "first_token_hidden": self.choice.sink_hidden,
             "query": self.query,
             "locked": self.locked,
+            "key": self.choice.key,
             "weights": [round(weight, 6) for weight in self.weights.tolist()],
             "darkest": self.ceiling,
         }
@@ -271,32 +293,32 @@ def texts_of(measurements: Measurements, *, own: str = "") -> list[Text]:
     return sorted(texts, key=lambda text: text.kind is DatasetKind.REPEATED) + ([named] if named else [])
 
 
-def choose(texts: list[Text], state: State, *, prefer: DatasetKind, key: str = "") -> Choice:
+def choose(texts: list[Text], state: State, *, prefer: DatasetKind) -> Choice:
     """The view that the URL asks for. Without a text it is the first of the preferred kind; a text, view or query that
-    is not there is said to be missing, and so is a key (`?k=`, of which a head's page shows all) that cannot be one."""
-    text, view, query = (state.parts.get(name, "") for name in ("text", "view", "q"))
+    is not there is said to be missing, and so is a key that cannot be one."""
+    text, view, query, key = (state.parts.get(name, "") for name in ("text", "view", "q", "k"))
     hidden = state.parts.get("sink") == "hidden"
     preferred = next((candidate for candidate in texts if candidate.kind is prefer), texts[0])
     chosen = next((candidate for candidate in texts if candidate.key == text), preferred)
     views = {member.value: member for member in View}
     shown = views.get(view, View.PLAIN)
     if text and chosen.key != text:
-        return Choice(chosen, None, hidden, shown, state, missing=f"the text “{text[:80]}”")
+        return Choice(chosen, None, None, hidden, shown, state, missing=f"the text “{text[:80]}”")
     if view not in views:
-        return Choice(chosen, None, hidden, shown, state, missing=f"the view “{view[:80]}”")
+        return Choice(chosen, None, None, hidden, shown, state, missing=f"the view “{view[:80]}”")
     if query and query not in map(str, range(len(chosen.row.tokens))):
-        return Choice(chosen, None, hidden, shown, state, missing=f"position “{query[:80]}” of this text")
+        return Choice(chosen, None, None, hidden, shown, state, missing=f"position “{query[:80]}” of this text")
     if key and not query:
-        return Choice(chosen, None, hidden, shown, state, missing="a key without its query")
+        return Choice(chosen, None, None, hidden, shown, state, missing="a key without its query")
     if key and key not in map(str, range(int(query) + 1)):
         missing = f"position “{key[:80]}” at or before its query"
-        return Choice(chosen, int(query), hidden, shown, state, missing=missing)
-    return Choice(chosen, int(query) if query else None, hidden, shown, state)
+        return Choice(chosen, int(query), None, hidden, shown, state, missing=missing)
+    return Choice(chosen, int(query) if query else None, int(key) if key else None, hidden, shown, state)
 
 
-def missing_without_texts(state: State, *, key: str = "") -> str:
+def missing_without_texts(state: State) -> str:
     """What the URL names where there is no text to choose from; empty where it names nothing that needs one."""
-    text, view, query = (state.parts.get(name, "") for name in ("text", "view", "q"))
+    text, view, query, key = (state.parts.get(name, "") for name in ("text", "view", "q", "k"))
     if text:
         return f"the text “{text[:80]}”"
     if view not in {member.value for member in View}:
@@ -304,13 +326,11 @@ def missing_without_texts(state: State, *, key: str = "") -> str:
     return f"position “{(query or key)[:80]}” of a text" if query or key else ""
 
 
-def require_choice(
-    texts: list[Text], state: State, *, prefer: DatasetKind, doing: str, slug: str, key: str = ""
-) -> Choice:
+def require_choice(texts: list[Text], state: State, *, prefer: DatasetKind, doing: str, slug: str) -> Choice:
     """The view that the URL asks for; 404 with a sentence where it names something that is not there."""
     if not texts:
         raise NotFound(f"{doing}: no attention pattern has been kept yet.", slug=slug)
-    choice = choose(texts, state, prefer=prefer, key=key)
+    choice = choose(texts, state, prefer=prefer)
     if choice.missing:
         raise NotFound(
             f"{doing}: expected a text, a view and a position that are here, got {choice.missing}.", slug=slug
@@ -341,6 +361,7 @@ def attention_view(
             choice.query_urls(),
             query=query,
             locked=choice.query is not None,
+            key=choice.key,
             sink_hidden=choice.sink_hidden,
         ),
         weights=weights,

@@ -1,8 +1,8 @@
 """Pages that everybody sees, kept while what they are made of stays the same.
 
 A page is kept under its address and the version of its model: which surveys are pinned and when they, the reading of
-weights and the text that the address names were finished, and how often what people say there was changed. Where any
-measuring of that is still under way nothing is kept.
+weights and the text that the address names were finished, how often what people say there was changed, and on how many
+parts somebody works. Where any measuring of that is still under way nothing is kept.
 """
 
 from __future__ import annotations
@@ -18,10 +18,12 @@ from typing import Any
 from django.conf import settings
 from django.core.cache import cache
 from django.db import connection
-from django.db.models import OuterRef, Subquery
+from django.db.models import Count, OuterRef, Subquery
+from django.db.models.functions import Now
 from django.http import HttpRequest, HttpResponse
 
 from analysis.schema import JobKind, PromotedSpec, content_hash
+from wiki.coverage.models import Work
 from wiki.experiments.models import Job, Measurement, Pin
 from wiki.experiments.results import n_failures
 from wiki.experiments.texts import is_name
@@ -122,10 +124,14 @@ def _sql(of: str, _vendor: str) -> tuple[str, tuple[Any, ...]]:
     asking."""
     match of:
         case "pins":
-            # with each pin the number of changes of texts: one query
+            # with each pin the number of changes of texts, and on how many parts somebody works: one query
             said = TextsVersion.objects.filter(scope=OuterRef("model")).values("n")
-            pins = Pin.objects.filter(model="?0").order_by("dataset", "id").annotate(said=Subquery(said))
-            return pins.values_list("model__hash", "survey_id", "survey__finished_at", "said").query.sql_with_params()
+            works = Work.objects.filter(model_slug=OuterRef("model"), until__gt=Now(), user__is_active=True)
+            worked = works.order_by().values("model_slug").annotate(n=Count("id")).values("n")
+            pins = Pin.objects.filter(model="?0").order_by("dataset", "id")
+            pins = pins.annotate(said=Subquery(said), worked=Subquery(worked))
+            fields = ("model__hash", "survey_id", "survey__finished_at", "said", "worked")
+            return pins.values_list(*fields).query.sql_with_params()
         case "weights":
             found = Measurement.objects.filter(kind=JobKind.WEIGHTS.value, model="?0").values_list(*_FIELDS)
         case "texts":

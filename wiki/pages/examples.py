@@ -78,17 +78,20 @@ class Example:
     is_full: bool
     toggle_url: str  # to the full text, or back to the excerpt
     own_text_url: str
+    note_url: str  # where a note on the query's token can be written
 
     @property
     def item(self) -> SafeString:
         """The example as an item of a list."""
-        title = escape(self.raw.title)
+        title, token = escape(self.raw.title), escape(token_name(self.raw.tokens[self.raw.query]))
         return mark_safe(  # noqa: S308 (everything from outside is escaped)
             f'<li id="row-{self.raw.row}"><p class="text">{self.tokens}</p><p class="soft about">'
             f'<strong class="mono">{short(self.raw.score)}</strong> {escape(self.sentence)} · {title} · '
             f'<a data-keeps-query href="{escape(self.toggle_url)}">{"excerpt" if self.is_full else "full text"}'
             f'<span class="hidden"> of {title}</span></a> · '
-            f'<a href="{escape(self.own_text_url)}">run as own text<span class="hidden">: {title}</span></a></p></li>'
+            f'<a href="{escape(self.own_text_url)}">run as own text<span class="hidden">: {title}</span></a> · '
+            f'<a href="{escape(self.note_url)}" rel="nofollow">note on “{token}”'
+            f'<span class="hidden"> in {title}</span></a></p></li>'
         )
 
     @property
@@ -235,11 +238,16 @@ def examples_of(
     if full and full not in [str(example.row) for example in raw]:
         missing = missing or f"the example of row “{full[:80]}”"
     own_text = f"{reverse('model', args=[model.slug])}text/"
-    shown = [_shown(example, state, own_text=own_text, is_full=str(example.row) == full) for example in raw]
+    note = {"about": f"{model.slug}/{component}", "anchor": "token", "examples": interval}
+    note |= {"survey": state.parts["survey"]} if "survey" in state.parts else {}
+    noting = f"{reverse('new-note')}?{urlencode(note)}"
+    shown = [
+        _shown(example, state, own_text=own_text, noting=noting, is_full=str(example.row) == full) for example in raw
+    ]
     return Examples(tabs, interval, shown, histogram, result.spec.rows, dataset, missing=missing)
 
 
-def _shown(raw: RawExample, state: State, *, own_text: str, is_full: bool) -> Example:
+def _shown(raw: RawExample, state: State, *, own_text: str, noting: str, is_full: bool) -> Example:
     levels = attention_levels(raw.weights).tolist()
     runs = [range(len(raw.tokens))] if is_full else excerpt(raw)
     # the site's reading of a text puts BOS before it
@@ -250,4 +258,5 @@ def _shown(raw: RawExample, state: State, *, own_text: str, is_full: bool) -> Ex
         is_full=is_full,
         toggle_url=state.having(example="" if is_full else str(raw.row)).url(at=f"row-{raw.row}"),
         own_text_url=f"{own_text}?{text}",
+        note_url=f"{noting}&row={raw.row}&position={raw.query}",
     )

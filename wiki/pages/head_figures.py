@@ -94,8 +94,8 @@ def _chosen_view(
     values, _ = measurements.of_head(component)
     prefer = telling_kind(extremes(values, measurements.metrics))
     state = State.of(request.GET.dict())
-    key, slug = request.GET.get("k", ""), measurements.model.slug
-    return require_choice(texts, state, prefer=prefer, doing=doing, slug=slug, key=key), texts
+    slug = measurements.model.slug
+    return require_choice(texts, state, prefer=prefer, doing=doing, slug=slug), texts
 
 
 @figure("head", "pattern")

@@ -7,7 +7,9 @@ from django.http import HttpRequest, QueryDict
 from analysis.metrics import LAYER_METRICS, Metric
 from analysis.schema import Component
 from wiki.components.models import LanguageModel
+from wiki.coverage.counting import coverage_of
 
+from .coverage_map import coverage_map_of
 from .downloads import Cell, Figure, figure
 from .errors import NotFound
 from .figures import map_of
@@ -94,6 +96,25 @@ def map_figure(request: HttpRequest, model: LanguageModel, component: Component 
             "below": 76 + 24 * model.n_layers,
         },
         source=source_line(measurements, measured.dataset),
+    )
+
+
+@figure("model", "coverage")
+def coverage_figure(request: HttpRequest, model: LanguageModel, component: Component | None) -> Figure:
+    """What is written about every head."""
+    drawn = coverage_map_of(model, coverage_of(model.slug, user=request.user))
+    return Figure(
+        title=f"What is written about every head of {model.slug}",
+        columns=["head", "state", "notes", "worked_on_by"],
+        rows=[[str(cell.component), cell.state.value, cell.n_notes, " ".join(cell.workers)] for cell in drawn.cells],
+        template="pages/figures/coverage.svg",
+        context={
+            "map": drawn,
+            "width": max(60 + 48 * drawn.n_heads, 760),  # the legend is as long
+            "height": 96 + 24 * model.n_layers,
+            "below": 76 + 24 * model.n_layers,
+        },
+        source=f"model {model.hash}",
     )
 
 

@@ -75,6 +75,7 @@ class Example:
     largest: float  # magnitude with the darkest shade
     row_url: str
     own_text_url: str
+    note_url: str  # where a note on the extreme token can be written
 
     @property
     def figure(self) -> str:
@@ -115,6 +116,7 @@ _ITEM = """
     <a href="{row}" data-hx-get="{row}"
        data-hx-target="closest li" data-hx-swap="beforeend" data-hx-trigger="click once">full text</a>
     <a href="{own}">run as own text</a>
+    <a href="{note}" rel="nofollow">note on “{token}”</a>
     <span class="said mono" role="status"></span>
   </p>
 </li>"""
@@ -131,6 +133,7 @@ def examples_html(examples: list[Example]) -> SafeString:
                 "tokens": example.markup,
                 "row": example.row_url,
                 "own": example.own_text_url,
+                "note": example.note_url,
             }
             for example in examples
         ),
@@ -174,6 +177,8 @@ def examples_of(
     examples, start = [], 0
     before_row = reverse("neuron-row", args=[model.slug, component, 0]).removesuffix("0/")
     own_text = f"{reverse('model', args=[model.slug])}text/"
+    note = {"about": f"{model.slug}/{component}", "anchor": "token", "examples": group.key}
+    noting = f"{reverse('new-note')}?{urlencode(note)}"
     for slot, first, window, title in zip(slots, firsts, cut, titles, strict=True):
         words = tuple(texts[start : start + len(window)])
         start += len(window)
@@ -192,6 +197,7 @@ def examples_of(
                 largest=largest,
                 row_url=f"{before_row}{row}/{query}",
                 own_text_url=f"{own_text}?{urlencode({'text': _plain(words, first)})}",
+                note_url=f"{noting}&row={row}&position={int(positions[slot])}{query.replace('?', '&')}",
             )
         )
     return examples

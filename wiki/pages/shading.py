@@ -65,13 +65,21 @@ def shaded_tokens(tokens: Sequence[str], levels: Sequence[int], *, runs: Iterabl
 
 
 def token_links(
-    tokens: Sequence[str], levels: Sequence[int], urls: Sequence[str], *, query: int, locked: bool, sink_hidden: bool
+    tokens: Sequence[str],
+    levels: Sequence[int],
+    urls: Sequence[str],
+    *,
+    query: int,
+    locked: bool,
+    sink_hidden: bool,
+    key: int | None = None,
 ) -> SafeString:
-    """Every token as a link that locks it; the one that is shown says so."""
+    """Every token as a link that locks it; the one that is shown says so, and the key of a locked cell is marked."""
     parts = []
     for i, (token, level, url) in enumerate(zip(tokens, levels, urls, strict=True)):
         state = (" locked" if locked else " previewed") if i == query else ""
         out = " out" if sink_hidden and i == 0 else ""
+        state += " key" if i == key else ""
         current = ' aria-current="true"' if i == query else ""
         parts.append(
             f'<a class="token a{level}{state}{out}" href="{escape(url)}" title="position {i}"{current}>'

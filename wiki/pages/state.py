@@ -6,8 +6,9 @@ import dataclasses
 from collections.abc import Mapping
 from urllib.parse import urlencode
 
-# In the order in which they stand in a URL; `q` last, so that the links of tokens differ at their end alone.
-NAMES = ("survey", "text", "view", "sink", "examples", "example", "q")
+# In the order in which they stand in a URL; `q` and the key of a locked cell last, so that the links of tokens differ
+# at their end alone.
+NAMES = ("survey", "text", "view", "sink", "examples", "example", "q", "k")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,9 +10,25 @@ from .converters import (
     KVHeadConverter,
     LayerConverter,
     NeuronConverter,
+    PartConverter,
     TextNameConverter,
 )
-from .views import adding, downloads, heads, home, jump, kv_heads, layers, models, neurons, own_text, surveys
+from .views import (
+    adding,
+    coverage,
+    downloads,
+    heads,
+    home,
+    jump,
+    kv_heads,
+    layers,
+    models,
+    neurons,
+    notes,
+    own_text,
+    surveys,
+    texts,
+)
 
 register_converter(HashConverter, "hash")
 register_converter(LayerConverter, "layer")
@@ -20,6 +36,7 @@ register_converter(HeadConverter, "head")
 register_converter(NeuronConverter, "neuron")
 register_converter(KVHeadConverter, "kv_head")
 register_converter(ComponentConverter, "component")
+register_converter(PartConverter, "part")
 register_converter(FormConverter, "form")
 register_converter(TextNameConverter, "text_name")
 
@@ -55,6 +72,16 @@ urlpatterns = [
     ),
     path("m/<str:slug>/text/kept/<str:dataset>.<int:row>.json", own_text.kept_text_json, name="kept-text-json"),
     path("m/<str:slug>/text/kept/<str:dataset>.<int:row>/", own_text.kept_text_page, name="kept-text"),
+    path("write/note/", notes.new_note, name="new-note"),
+    path("orphans.json", notes.orphans_json, name="orphans-json"),
+    path("orphans/", notes.orphans, name="orphans"),
+    path("m/<str:slug>/wanted.json", coverage.wanted_json, name="wanted-parts-json"),
+    path("m/<str:slug>/wanted/", coverage.wanted_page, name="wanted-parts"),
+    path("m/<str:slug>/<part:component>/work/", coverage.work_on, name="work-on"),
+    path("m/<str:slug>/texts.json", texts.texts_json, name="model-texts-json"),
+    path("m/<str:slug>/texts/", texts.texts_page, name="model-texts"),
+    path("m/<str:slug>/<part:component>/texts.json", texts.texts_json, name="component-texts-json"),
+    path("m/<str:slug>/<part:component>/texts/", texts.texts_page, name="component-texts"),
     path("m/<str:slug>/<path:name>", jump.component_by_any_name, name="component-by-any-name"),
     path("models/add/", adding.add_model, name="add-model"),
     path("models/add/<hash:asked>.json", adding.adding_json, name="adding-json"),

@@ -13,6 +13,7 @@ from wiki import markdown
 from wiki.components.models import LanguageModel
 
 from .access import Person, links_visible_to
+from .circuits import blocks_of
 from .errors import TextError
 from .models import Alias, Link, LinkKind, Page, TargetForm
 from .targets import normalise
@@ -37,15 +38,17 @@ class Wanted:
 
 
 def links_of(text: str) -> list[Found]:
-    """The links of a text outside its code and maths, in order; a `TextError` where it cannot be read as Markdown."""
+    """The links of a text outside its code and maths, in order, and the components of its circuits; a `TextError` where
+    it cannot be read as Markdown."""
     try:
         links = markdown.links_of(text)
+        parts = blocks_of(text).nodes if "circuit" in text else ()
     except markdown.UnreadableTextError as error:
         raise TextError(str(error)) from error
     return [
         Found(LinkKind(link.relation.value), f"@{link.target}" if link.kind is markdown.Kind.MENTION else link.target)
         for link in links
-    ]
+    ] + [Found(LinkKind.PART_OF, part) for part in parts]
 
 
 def links_of_fields(fields: dict[str, Any]) -> list[Found]:

@@ -29,6 +29,7 @@ from ..responses import data_response, page_response
 from ..similar import similar_heads
 from ..state import NAMES, State
 from ..who_attends import source_of
+from ..written import notes_on_cells, written_of
 
 # A head whose first token gets more than this share of its attention is said to rest there.
 MOSTLY = 0.5
@@ -47,6 +48,10 @@ def head_page(request: HttpRequest, slug: str, component: Component) -> HttpResp
     too_few = too_few_metrics(values, pending=measurements.pending)
     cards = cards_of(measurements, values, absent)
     token_texts = token_texts_of(model)
+    written = written_of(measurements, component, user=request.user)
+    viewer = _viewer_context(
+        state, measurements, component, model=model, token_texts=token_texts, prefer=telling_kind(found)
+    )
     context = {
         "model": model,
         "page_url": reverse("head", args=[model.slug, component]),
@@ -74,17 +79,11 @@ def head_page(request: HttpRequest, slug: str, component: Component) -> HttpResp
         "similar": similar_heads(measurements, component),
         "first_token_share": percent(values["first_token"].value) if "first_token" in values else None,
         "rests": "first_token" in values and values["first_token"].value > MOSTLY,
+        "written": written,
         "provenance": provenance_of(measurements),
         "json_url": reverse("head-json", args=[model.slug, component], query=request.GET),
-        **_viewer_context(
-            state,
-            measurements,
-            component,
-            model=model,
-            token_texts=token_texts,
-            prefer=telling_kind(found),
-            key=request.GET.get("k", ""),
-        ),
+        **viewer,
+        "cell_notes": notes_on_cells(written, viewer["choice"]) if viewer["view"] else [],
     }
     missing = context["missing"] or context["examples"].missing
     return page_response(request, "pages/head.html", context, missing=bool(missing))
@@ -98,13 +97,12 @@ def _viewer_context(
     model: LanguageModel,
     token_texts: TokenTexts,
     prefer: DatasetKind,
-    key: str,
 ) -> dict[str, Any]:
     """The texts to choose from and the chosen view; instead of a view, the reason why there is none."""
     texts = texts_of(measurements, own=state.parts.get("text", ""))
     if not texts:
-        return {"texts": [], "view": None, "missing": missing_without_texts(state, key=key)}
-    choice = choose(texts, state, prefer=prefer, key=key)
+        return {"texts": [], "view": None, "missing": missing_without_texts(state)}
+    choice = choose(texts, state, prefer=prefer)
     tabs = [(text.row.title, choice.url(text=text.key, q=""), text.key == choice.text.key) for text in texts]
     context = {"texts": tabs, "choice": choice, "missing": choice.missing, "figure_state": choice.figure_query}
     try:
@@ -125,8 +123,7 @@ def head_json(request: HttpRequest, slug: str, component: Component) -> JsonResp
     values, absent = measurements.of_head(component)
     token_texts, texts = token_texts_of(model), texts_of(measurements, own=state.parts.get("text", ""))
     prefer = telling_kind(extremes(values, measurements.metrics))
-    key = request.GET.get("k", "")
-    shown = _shown_json(state, measurements, component, texts, prefer=prefer, token_texts=token_texts, key=key)
+    shown = _shown_json(state, measurements, component, texts, prefer=prefer, token_texts=token_texts)
     return data_response(
         {
             "component": str(component),
@@ -140,6 +137,7 @@ def head_json(request: HttpRequest, slug: str, component: Component) -> JsonResp
             **head_tokens_of(measurements, component, token_texts).to_json(),
             "composition": compositions_of(measurements, model, component).to_json(),
             "similar": similar_heads(measurements, component).to_json(),
+            "texts": written_of(measurements, component, user=request.user).to_json(),
             "provenance": measurements.provenance_json(),
         }
     )
@@ -153,13 +151,12 @@ def _shown_json(
     *,
     prefer: DatasetKind,
     token_texts: TokenTexts,
-    key: str,
 ) -> dict[str, Any] | None:
     """The view of the pattern that the URL chooses, as the page shows it; None where it names none and none is kept."""
-    if not texts and not missing_without_texts(state, key=key):
+    if not texts and not missing_without_texts(state):
         return None
     model, doing = measurements.model, f"Reading the data of {component}"
-    choice = require_choice(texts, state, prefer=prefer, doing=doing, slug=model.slug, key=key)
+    choice = require_choice(texts, state, prefer=prefer, doing=doing, slug=model.slug)
     try:
         view = attention_view(choice, component, texts, measurements)
         promoted = promoted_by(view, component, measurements, token_texts).to_json()

@@ -13,9 +13,11 @@ from django.views.decorators.http import require_safe
 
 from analysis.schema import Component
 from wiki.components.models import LanguageModel
+from wiki.coverage.counting import coverage_of
 
 from ..addresses import get_model
 from ..caching import cached_page
+from ..coverage_map import coverage_map_of, coverage_rows
 from ..errors import NotFound
 from ..figures import map_of
 from ..finder import COUNTS, ENDS, Question, find_heads
@@ -29,9 +31,14 @@ from ..model_markup import component_rows, found_rows, lens_links, map_rows, met
 from ..numbers import short, with_error
 from ..responses import data_response, page_response, progress_response
 from ..scatter import Axes, scatter_of
+from ..wanted import wanted_parts
+from ..written import written_of
+
+# Of what is wanted, how much stands beside the coverage map.
+N_WANTED = 10
 
 # What the page's URL says: the metric of map and finder, the finder's question, the scatter's axes, another survey.
-STATE = ("metric", "top", "end", "x", "y", "survey")
+STATE = ("metric", "top", "end", "x", "y", "survey", "map")
 
 
 @require_safe
@@ -75,20 +82,36 @@ def model_page(request: HttpRequest, slug: str) -> HttpResponse:
         "correlation": short(scatter.correlation) if scatter and scatter.correlation is not None else "",
         "scatter_absent": scatter_absent,
         # each form and link keeps what the others chose
-        "kept_by_tabs": urlencode(_without(state, "metric")),
+        "kept_by_tabs": urlencode(_without(state, "metric", "map")),
         "kept_by_finder": _without(state, "metric", "top", "end"),
         "kept_by_scatter": _without(state, "x", "y"),
-        "query": urlencode(state),
+        "query": urlencode(_without(state, "map")),
         "layers": [Component(layer) for layer in range(model.n_layers)],
         "layer_metrics": layers,
         "layer_rows": component_rows(measurements, _layer_table(model, layers)),
         "lens": lens,
         "lens_links": lens_links(measurements, lens) if lens else "",
+        "written": written_of(measurements, None, user=request.user),
+        **(_coverage_context(request, measurements) if request.GET.get("map") == "coverage" else {}),
         "provenance": provenance_of(measurements),
         "json_url": reverse("model-json", args=[model.slug], query=request.GET),
     }
     missing = context["missing"] or question.missing or axes.missing
     return page_response(request, "pages/model.html", context, missing=bool(missing))
+
+
+def _coverage_context(request: HttpRequest, measurements: Measurements) -> dict[str, Any]:
+    """What is written about each head, and what is wanted most."""
+    coverage = coverage_of(measurements.model.slug, user=request.user)
+    drawn = coverage_map_of(measurements.model, coverage)
+    wanted = wanted_parts(measurements, coverage)
+    return {
+        "coverage_map": drawn,
+        "coverage_rows": coverage_rows(measurements.model_url, drawn),
+        "wanted": wanted[:N_WANTED],
+        "n_wanted": len(wanted),
+        "first": 0,
+    }
 
 
 def _without(state: dict[str, str], *names: str) -> dict[str, str]:
@@ -132,6 +155,7 @@ def model_json(request: HttpRequest, slug: str) -> JsonResponse:
             "finder": _finder_json(request, measurements),
             "layers": {key: measured.to_json() for key, measured in layers.metrics.items()},
             "layers_absent": layers.absent,
+            "texts": written_of(measurements, None, user=request.user).to_json(),
             "provenance": {
                 "surveys": measurements.surveys_json(),
                 "weights": measurements.weights_json(),

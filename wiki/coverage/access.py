@@ -1,0 +1,21 @@
+"""Who may see and say what somebody works on."""
+
+from __future__ import annotations
+
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from wiki.accounts.access import has_role
+from wiki.accounts.models import Role
+from wiki.texts.access import Person
+
+from .models import Work
+
+
+def works_visible_to(user: Person) -> QuerySet[Work]:
+    """What is being worked on now, for everybody, by people whose account is open."""
+    return Work.objects.filter(until__gt=timezone.now(), user__is_active=True).select_related("user")
+
+
+def may_work(user: Person) -> bool:
+    return has_role(user, Role.RESEARCHER)
