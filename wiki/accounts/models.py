@@ -43,12 +43,19 @@ class User(AbstractUser):
     shown_name = models.CharField(max_length=100, blank=True, default="")
     # Made by `make run` with a password that it prints: signs in where LOUPE_DEMO is set, from loopback alone.
     is_demo = models.BooleanField(default=False)
+    # Reads and does not write until then; NULL: never blocked, or freed. wiki.moderation.blocking sets both.
+    blocked_until = models.DateTimeField(null=True)
+    blocked_because = models.TextField(blank=True, default="")  # said to the person; empty where NULL stands above
 
     objects: ClassVar[UserManager] = UserManager()
 
     def has_role(self, role: Role) -> bool:
         """Whether the person may all that this role may."""
         return self.is_active and self.role >= role
+
+    @property
+    def is_blocked(self) -> bool:
+        return self.blocked_until is not None and self.blocked_until > timezone.now()
 
     def get_absolute_url(self) -> str:
         return reverse("person", args=[self.username])

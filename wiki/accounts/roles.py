@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from django.db import transaction
+from django.dispatch import Signal
+
 from .models import Role, User
 
+# Somebody gave a person another role: `person`, `by`, and the roles `before` and `after`; within the transaction.
+role_given = Signal()
 
-def give_role(person: User, role: Role) -> None:
-    """Make it the person's role; is_staff and is_superuser are an admin's."""
-    person.role = role
-    person.is_staff = person.is_superuser = role == Role.ADMIN
-    person.save(update_fields=["role", "is_staff", "is_superuser"])
+
+def give_role(person: User, role: Role, *, by: User | None = None) -> None:
+    """Make it the person's role; is_staff and is_superuser are an admin's. `by` is None where a command gives it."""
+    before = Role(person.role)
+    with transaction.atomic():
+        person.role = role
+        person.is_staff = person.is_superuser = role == Role.ADMIN
+        person.save(update_fields=["role", "is_staff", "is_superuser"])
+        if by is not None and before != role:
+            role_given.send(sender=User, person=person, by=by, before=before, after=role)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+
 from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import PermissionDenied
 from django.db.models import Q, QuerySet
@@ -18,7 +20,16 @@ Person = User | AnonymousUser
 
 
 def may_write(user: Person) -> bool:
-    return has_role(user, Role.RESEARCHER)
+    return has_role(user, Role.RESEARCHER) and not is_blocked(user)
+
+
+def is_blocked(user: Person) -> bool:
+    """Whether somebody reads and does not write for a time."""
+    return isinstance(user, User) and user.is_blocked
+
+
+def may_moderate(user: Person) -> bool:
+    return is_moderator(user) and not is_blocked(user)
 
 
 def is_reviewer(user: Person) -> bool:
@@ -35,7 +46,9 @@ def pages_visible_to(user: Person) -> QuerySet[Page]:
 
 
 def revisions_visible_to(user: Person) -> QuerySet[Revision]:
-    return Revision.objects.filter(_visible(user, "page__"))
+    """Those of visible pages, without withheld ones except for moderators; `withheld_revisions` says which are not."""
+    shown = Q() if is_moderator(user) else Q(withheld=None)
+    return Revision.objects.filter(_visible(user, "page__") & shown)
 
 
 def links_visible_to(user: Person) -> QuerySet[Link]:
@@ -49,7 +62,9 @@ def drafts_visible_to(user: Person) -> QuerySet[Draft]:
 
 
 def audit_entries_visible_to(user: Person) -> QuerySet[AuditEntry]:
-    return AuditEntry.objects.filter(_visible(user, "page__"))
+    """What was done to visible pages; to people, and with reports, for moderators alone."""
+    of_all = Q() if is_moderator(user) else Q(person=None) & ~Q(action=AuditEntry.Action.RESOLVE)
+    return AuditEntry.objects.filter(_visible(user, "page__") & of_all)
 
 
 def _visible(user: Person, path: str) -> Q:
@@ -99,18 +114,30 @@ def may_retract(user: Person, page: Page) -> bool:
 
 
 def may_hide(user: Person, page: Page) -> bool:
-    return is_moderator(user)
+    return may_moderate(user)
 
 
 def may_protect(user: Person, page: Page) -> bool:
-    return is_moderator(user)
+    return may_moderate(user)
 
 
 def require(allowed: bool, doing: str, *, user: Person) -> None:
     """403 with a sentence for who may not."""
+    if not allowed and isinstance(user, User) and user.is_blocked:
+        raise PermissionDenied(f"{doing}: {said_to_blocked(user)}")
     if not allowed:
         name = user.get_username() or "somebody who is not signed in"
         raise PermissionDenied(f"{doing}: expected somebody who may, got {name}.")
+
+
+def said_to_blocked(user: User) -> str:
+    """Until when somebody may not write, and why."""
+    assert user.blocked_until is not None
+    until = user.blocked_until.astimezone(datetime.UTC)
+    return (
+        f"{user.get_username()} is blocked until {until.day} {until:%B %Y, %H:%M} UTC and reads until then. "
+        f"The reason: {user.blocked_because}"
+    )
 
 
 def _with_ancestors(page: Page) -> list[Page]:

@@ -6,7 +6,33 @@ from .models import Page, Revision
 
 
 class TextError(Exception):
-    """Something that cannot be saved as it is."""
+    """Something that cannot be saved as it is. The form answers with `status` and `headers`, and what was typed."""
+
+    status = 400
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {}
+
+
+class WriterBlocked(TextError):  # noqa: N818 (it says what is the matter)
+    """Who writes reads alone for a time; the message says until when and why."""
+
+    status = 403
+
+
+class TooManyWrites(TextError):  # noqa: N818 (it says what is the matter)
+    """Who writes has written as much as an account of that age may; `seconds` later it may again."""
+
+    status = 429
+
+    def __init__(self, message: str, *, seconds: int) -> None:
+        super().__init__(message)
+        self.seconds = seconds
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Retry-After": str(self.seconds)}
 
 
 class AlreadyThere(TextError):  # noqa: N818 (it says what is the matter)

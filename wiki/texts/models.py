@@ -144,6 +144,21 @@ class Revision(AppendOnly):
         return f"revision {self.n} of page {self.page_id}"
 
 
+class WithheldRevision(models.Model):
+    """That one revision, never the current one, is shown to moderators alone. It stands beside what never changes."""
+
+    revision = models.OneToOneField(Revision, on_delete=models.PROTECT, related_name="withheld")
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    reason = models.TextField()
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ["-revision__n"]
+
+    def __str__(self) -> str:
+        return f"{self.revision} is withheld"
+
+
 class Draft(models.Model):
     """What somebody typed and has not saved. Nobody else ever sees it."""
 
@@ -215,8 +230,23 @@ class Alias(models.Model):
         return f"{self.key} is page {self.page_id}"
 
 
+class TextsVersion(models.Model):
+    """How often what texts say on the pages of a model was changed: pages that are kept are kept under it. Only
+    `versions.bump` writes it, in the transaction of the change."""
+
+    scope = models.CharField(primary_key=True, max_length=100)  # a model's slug, whether the model is there or not
+    n = models.PositiveBigIntegerField(default=0)
+
+    class Meta:
+        ordering = ["scope"]
+
+    def __str__(self) -> str:
+        return f"texts of {self.scope}, version {self.n}"
+
+
 class AuditEntry(AppendOnly):
-    """What somebody did to a page other than writing: who, why, from what to what. Never changed, never removed."""
+    """What somebody did to a page other than writing, or to a person: who, why, from what to what. Never changed,
+    never removed."""
 
     class Action(models.TextChoices):
         HIDE = "hide"
@@ -226,9 +256,18 @@ class AuditEntry(AppendOnly):
         PROTECT = "protect"
         RENAME = "rename"
         TAG = "tag"
+        WITHHOLD = "withhold"  # one revision
+        UNWITHHOLD = "unwithhold"
+        RESOLVE = "resolve"  # a report of the page
+        BLOCK = "block"  # a person, as the next ones
+        UNBLOCK = "unblock"
+        ROLE = "role"
 
     actor = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="audit_entries")
-    page = models.ForeignKey(Page, on_delete=models.PROTECT, related_name="audit_entries")
+    # NULL: of a person
+    page = models.ForeignKey(Page, null=True, on_delete=models.PROTECT, related_name="audit_entries")
+    # NULL: of a page
+    person = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
     action = models.CharField(max_length=10, choices=Action)
     before = models.TextField(blank=True)
     after = models.TextField(blank=True)
@@ -238,6 +277,9 @@ class AuditEntry(AppendOnly):
     class Meta(AppendOnly.Meta):
         ordering = ["-id"]
         verbose_name_plural = "audit entries"
+        constraints = [
+            models.CheckConstraint(condition=Q(page=None) ^ Q(person=None), name="audit_of_a_page_or_a_person")
+        ]
 
     def __str__(self) -> str:
-        return f"{self.action} of page {self.page_id}"
+        return f"{self.action} of page {self.page_id}" if self.page_id else f"{self.action} of {self.person_id}"

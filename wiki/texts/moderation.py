@@ -1,17 +1,19 @@
-"""Hiding, retracting, protecting and tagging pages; each leaves an entry in the audit log."""
+"""Hiding, retracting, protecting and tagging pages, withholding revisions; each leaves an entry in the audit log."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 from django.db import transaction
+from django.db.models import QuerySet
 
 from wiki.accounts.models import User
 
 from .access import may_edit, may_hide, may_protect, may_read, may_retract, require
 from .errors import TextError
-from .models import AuditEntry, Page, Protection, Tag, Visibility
+from .models import AuditEntry, Page, Protection, Revision, Tag, Visibility, WithheldRevision
 from .targets import key_of
+from .versions import bump, scopes_of_page
 
 _Action = AuditEntry.Action
 
@@ -57,6 +59,50 @@ def protect(page: Page, actor: User, protection: Protection, *, reason: str) -> 
     return page
 
 
+def withhold_revision(page: Page, actor: User, n: int, *, reason: str) -> WithheldRevision:
+    """Show one revision, of which another has become the current one, to moderators alone."""
+    with transaction.atomic():
+        page = Page.objects.select_for_update(no_key=True).get(pk=page.pk)
+        doing = f"Withholding revision {n} of {page}"
+        require(may_hide(actor, page), doing, user=actor)
+        revision = Revision.objects.select_related("withheld").filter(page=page, n=n).first()
+        if revision is None or n == page.version:
+            raise TextError(
+                f"{doing}: expected one of the revisions before the newest, {page.version}; go back to another one "
+                f"first, or hide the page."
+            )
+        reason = _clean_reason(reason, doing)
+        made, is_new = WithheldRevision.objects.get_or_create(
+            revision=revision, defaults={"by": actor, "reason": reason}
+        )
+        if is_new:
+            _log(page, actor, _Action.WITHHOLD, before=f"revision {n}", after="", reason=reason)
+            bump(scopes_of_page(page))
+    return made
+
+
+def unwithhold_revision(page: Page, actor: User, n: int, *, reason: str) -> None:
+    """Show a revision to everybody again who sees its page."""
+    with transaction.atomic():
+        page = Page.objects.select_for_update(no_key=True).get(pk=page.pk)
+        doing = f"Showing revision {n} of {page} again"
+        require(may_hide(actor, page), doing, user=actor)
+        reason = _clean_reason(reason, doing)
+        if WithheldRevision.objects.filter(revision__page=page, revision__n=n).delete()[0]:
+            _log(page, actor, _Action.UNWITHHOLD, before="", after=f"revision {n}", reason=reason)
+            bump(scopes_of_page(page))
+
+
+def withheld_revisions(page: Page) -> QuerySet[WithheldRevision]:
+    """That which revisions of a page are withheld, by whom and why: everybody who sees the page may know, and no word
+    of them."""
+    return (
+        WithheldRevision.objects.filter(revision__page=page)
+        .select_related("revision__author", "by")
+        .defer("revision__text", "revision__fields", "revision__summary", "revision__digest")
+    )
+
+
 def tag_page(page: Page, actor: User, names: Iterable[str]) -> Page:
     """Make these the tags of a page."""
     wanted = sorted({key for name in names if (key := key_of(name))})
@@ -70,6 +116,7 @@ def tag_page(page: Page, actor: User, names: Iterable[str]) -> Page:
             Tag.objects.bulk_create([Tag(name=name) for name in wanted], ignore_conflicts=True)
             page.tags.set(Tag.objects.filter(name__in=wanted))
             _log(page, actor, _Action.TAG, before=", ".join(before), after=", ".join(wanted), reason="")
+            bump(scopes_of_page(page))
     return page
 
 
@@ -94,6 +141,7 @@ def _set_visibility(page: Page, actor: User, action: AuditEntry.Action, to: Visi
             page.visibility_reason = "" if to == Visibility.PUBLISHED else reason
         page.visibility = to
         page.save(update_fields=["visibility", "visibility_reason"])
+        bump(scopes_of_page(page))
     return page
 
 

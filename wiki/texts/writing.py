@@ -13,12 +13,14 @@ from django.utils import timezone
 from analysis.schema import SLUG, Component, SchemaError, content_hash
 from wiki.accounts.models import User
 
-from .access import may_edit, may_read, may_reply, may_write, require
+from .access import may_edit, may_read, may_reply, may_write, require, revisions_visible_to
 from .drafts import draft_target
 from .errors import AlreadyThere, EditConflict, TextError
 from .links import replace_links
 from .models import Alias, AuditEntry, Draft, Kind, Page, Revision, TargetForm
 from .targets import key_of, normalise
+from .throttling import require_not_blocked, require_room
+from .versions import bump, scopes_of_page
 
 MAX_BYTES = 200_000
 _NOT_IN_TITLES = set("/[]|#@<>")
@@ -47,6 +49,7 @@ def create_page(
     model_slug, component = _clean_about(about)
     _require_place(kind, model_slug=model_slug, component=component, parent=parent)
     name = _submission_name(submission, [kind, title, model_slug, component, parent and parent.pk, text, fields])
+    require_not_blocked(author)
     require(may_write(author), f"Writing {_a(kind)}", user=author)
     try:
         with transaction.atomic():
@@ -56,6 +59,7 @@ def create_page(
                 # what hides it waits for this, or this for that
                 parent = Page.objects.select_for_update(no_key=True).get(pk=parent.pk)
                 require(may_reply(author, parent), "Replying", user=author)
+            require_room(author, before="", after=text)
             key = key_of(title) if kind == Kind.ARTICLE else None
             page = Page(
                 kind=kind,
@@ -71,7 +75,10 @@ def create_page(
             if key:
                 Alias.objects.create(key=key, page=page)
             page.version = 1
-            _append(page, author, text, base=None, summary=summary, fields=fields, survey=survey, submission=name)
+            _, scopes = _append(
+                page, author, text, base=None, summary=summary, fields=fields, survey=survey, submission=name
+            )
+            bump(scopes | scopes_of_page(page))  # texts that link to it say that it is there
             return page
     except IntegrityError:
         # another transaction was first: the same submission, title or summary
@@ -103,11 +110,13 @@ def save_revision(
         now = Page.objects.select_for_update(no_key=True).get(pk=page.pk)
         if earlier := _earlier(author, name):
             return earlier
+        require_not_blocked(author)
         require(may_edit(author, now), f"Editing {now}", user=author)
         newest = now.current
         assert newest is not None
         if newest.text == text and fields in (None, newest.fields):
             return newest
+        require_room(author, before=newest.text, after=text)
         base = Revision.objects.filter(page=now, n=base_version).first()
         if base is None:
             raise TextError(f"Editing {now}: expected a revision from 1 to {newest.n} as its base, got {base_version}.")
@@ -115,8 +124,11 @@ def save_revision(
             raise EditConflict(base=base, theirs=newest, yours=text)
         now.version = base_version + 1
         fields = newest.fields if fields is None else fields
-        revision = _append(now, author, text, base=base, summary=summary, fields=fields, survey=survey, submission=name)
+        revision, scopes = _append(
+            now, author, text, base=base, summary=summary, fields=fields, survey=survey, submission=name
+        )
         Draft.objects.filter(owner=author, target=draft_target(now)).delete()
+        bump(scopes)
     return revision
 
 
@@ -124,7 +136,7 @@ def revert_to(
     page: Page, author: User, n: int, *, base_version: int, summary: str = "", submission: str = ""
 ) -> Revision:
     """Make the page say what revision `n` says, as a new revision."""
-    old = Revision.objects.filter(page=page, n=n).first()
+    old = revisions_visible_to(author).filter(page=page, n=n).first()
     if old is None:
         raise TextError(f"Going back to revision {n} of {page}: expected one of 1 to {page.version}.")
     return save_revision(
@@ -157,6 +169,7 @@ def rename_article(page: Page, author: User, title: str, *, reason: str = "") ->
             AuditEntry.objects.create(
                 actor=author, page=page, action=AuditEntry.Action.RENAME, before=before, after=title, reason=reason
             )
+            bump(scopes_of_page(page))
     except IntegrityError:
         _require_free(page)  # another page was given the title at the same time
         raise
@@ -187,8 +200,11 @@ def _append(
     fields: dict[str, Any],
     survey: str,
     submission: str | None,
-) -> Revision:
-    """Write revision `page.version` and make it the current one; within the transaction that took that number."""
+) -> tuple[Revision, set[str]]:
+    """Write revision `page.version` and make it the current one; within the transaction that took that number.
+
+    Also returns the models on whose pages the change shows.
+    """
     now = timezone.now()
     revision = Revision.objects.create(
         page=page,
@@ -205,8 +221,7 @@ def _append(
     )
     page.current, page.updated_at = revision, now
     page.save(update_fields=["current", "version", "updated_at"])
-    replace_links(page, text=text, fields=fields)
-    return revision
+    return revision, replace_links(page, text=text, fields=fields)
 
 
 def _submission_name(submission: str, content: list[Any]) -> str | None:

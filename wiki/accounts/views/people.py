@@ -45,7 +45,8 @@ def change_role(request: HttpRequest, username: str) -> HttpResponse:
         raise PermissionDenied(
             f"Changing the role of {shown}: expected a role that {request.user} may give, got {given}."
         )
-    give_role(shown, allowed[given])
+    assert request.user.is_authenticated
+    give_role(shown, allowed[given], by=request.user)
     return HttpResponseRedirect(shown.get_absolute_url())
 
 
