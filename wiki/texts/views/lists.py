@@ -72,7 +72,7 @@ def wanted(request: HttpRequest) -> HttpResponse:
 def links_to(request: HttpRequest, pk: int) -> HttpResponse:
     """Everything that links to a text."""
     page = get_page(request.user, pk)
-    found = what_links_here(targets_of(page), user=request.user).select_related("source__parent__author")
+    found = what_links_here(targets_of(page), user=request.user)
     part = Paginator(found, PER_PAGE).get_page(request.GET.get("page"))
     links = [(link.get_kind_display(), name_of(link.source), address_of(link.source)) for link in part.object_list]
     context = {"page": page, "name": name_of(page), "url": address_of(page), "part": part, "links": links}
@@ -82,7 +82,9 @@ def links_to(request: HttpRequest, pk: int) -> HttpResponse:
 @require_safe
 @page_of_people
 def drafts(request: HttpRequest) -> HttpResponse:
-    found = drafts_visible_to(request.user).select_related("page__author", "page__parent__author")
+    found = drafts_visible_to(request.user).select_related(
+        "page__author", "page__parent__author", "page__parent__parent__author"
+    )
     return render(request, "texts/drafts.html", {"drafts": [(draft, *_place(draft)) for draft in found]})
 
 

@@ -116,7 +116,7 @@ def _text_page(request: HttpRequest, page: Page) -> HttpResponse:
         *(Unrendered(reply.current.text, f"text-{reply.pk}", page.model_slug) for reply in replies if reply.current),
     ]
     rendered, _ = render_texts(unrendered, user=user)
-    links = list(what_links_here(targets_of(page), user=user).select_related("source__parent__author")[: N_LINKS + 1])
+    links = list(what_links_here(targets_of(page), user=user)[: N_LINKS + 1])
     is_editable = may_edit(user, page)
     context = {
         "page": page,
