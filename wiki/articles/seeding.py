@@ -1,6 +1,7 @@
 """The texts that a new site opens with: Markdown files beside this module, saved by the services that people use.
 
-A file begins with lines between two `---`: `kind`, `title` of an article or `about` of what hangs on a component, `tags`. What people changed stays as they left it.
+A file begins with lines between two `---`: `kind`, `title` of an article or `about` of what hangs on a component,
+and `tags`. What people changed stays as they left it.
 """
 
 from __future__ import annotations
