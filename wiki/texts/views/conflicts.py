@@ -10,7 +10,7 @@ from django.shortcuts import render
 
 from ..access import Person, revisions_visible_to
 from ..addresses import name_of
-from ..comparing import diff
+from ..comparing import diff, fold
 from ..errors import EditConflict
 from ..merging import Clash, Merge, Settled, merge
 from ..models import Page, Revision
@@ -28,8 +28,8 @@ def conflict_page(request: HttpRequest, page: Page, form: Form, conflict: EditCo
         "base": base,
         "theirs": theirs,
         "yours": conflict.yours,
-        "their_changes": diff(base_text, theirs.text),
-        "your_changes": diff(base_text, conflict.yours),
+        "their_changes": fold(diff(base_text, theirs.text)),
+        "your_changes": fold(diff(base_text, conflict.yours)),
         "merge": _numbered(merge(base_text, conflict.yours, theirs.text)),
         "submission": secrets.token_hex(16),
     }

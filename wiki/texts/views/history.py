@@ -14,7 +14,7 @@ from wiki.accounts.models import User
 
 from ..access import may_edit, require
 from ..addresses import address_of, name_of
-from ..comparing import diff
+from ..comparing import diff, fold
 from ..errors import EditConflict, TextError
 from ..models import Page, Revision
 from ..moderation import withheld_revisions
@@ -90,7 +90,7 @@ def difference(request: HttpRequest, pk: int) -> HttpResponse:
         "url": address_of(page),
         "before": before,
         "after": after,
-        "changes": diff(before.text, after.text),
+        "changes": fold(diff(before.text, after.text)),
         "may_edit": may_edit(user, page) and before.n != page.version,
     }
     return render(request, "texts/diff.html", context)
@@ -132,7 +132,7 @@ def revert(request: HttpRequest, pk: int) -> HttpResponse:
         "name": name_of(page),
         "url": address_of(page),
         "old": old,
-        "changes": diff(page.current.text, old.text),
+        "changes": fold(diff(page.current.text, old.text)),
         "error": error,
         "submission": secrets.token_hex(16),
     }
