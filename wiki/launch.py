@@ -139,6 +139,7 @@ def prepare_site(environment: dict[str, str]) -> None:
         ("setting up the database", ["migrate", "--verbosity=0"]),
         ("collecting static files", ["collectstatic", "--no-input", "--verbosity=0"]),
         ("preparing the model and its first surveys", ["first_surveys", MODEL]),
+        ("putting the first texts in place", ["load_seeds", "--verbosity=0"]),
     ):
         print(f"Loupe: {doing}", flush=True)
         run_manage(arguments, environment, doing=doing)

@@ -89,6 +89,7 @@ INSTALLED_APPS = [
     "wiki.texts",
     "wiki.moderation",
     "wiki.coverage",
+    "wiki.articles",
     "wiki.pages",
     "allauth",
     "allauth.account",

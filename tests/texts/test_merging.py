@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wiki.texts.alignment import align
-from wiki.texts.comparing import Change, diff
+from wiki.texts.comparing import Change, diff, fold
 from wiki.texts.merging import Clash, Settled, merge
 
 # few different lines, so that they repeat
@@ -132,3 +132,28 @@ def test_large_texts_made_to_hurt_are_compared_and_merged_in_a_few_seconds(kind:
     assert time.process_time() - start < 10
     assert "".join(span.text for span in spans if span.change is not Change.ADDED) == before
     assert "".join(span.text for span in spans if span.change is not Change.REMOVED) == after
+
+
+@given(
+    st.lists(st.sampled_from(["a\n", "b\n", "c\n"]), max_size=40),
+    st.lists(st.sampled_from(["a\n", "b\n"]), max_size=40),
+)
+def test_folding_leaves_out_nothing_and_shows_what_changed(before: list[str], after: list[str]) -> None:
+    spans = diff("".join(before), "".join(after))
+    folded = fold(spans)
+    assert "".join(span.text for span in folded) == "".join(span.text for span in spans)
+    changed = {Change.REMOVED, Change.ADDED}
+    assert [s for s in folded if s.change in changed] == [s for s in spans if s.change in changed]
+    assert all(span.n_lines >= 3 for span in folded if span.change is Change.FOLDED)
+
+
+def test_far_lines_are_folded_and_near_ones_are_not() -> None:
+    lines = [f"{i}\n" for i in range(20)]
+    spans = fold(diff("".join(lines), "".join([*lines[:10], "new\n", *lines[10:]])))
+    assert [(span.change.value, span.n_lines) for span in spans] == [
+        ("folded", 7),
+        ("same", 3),
+        ("added", 1),
+        ("same", 3),
+        ("folded", 7),
+    ]

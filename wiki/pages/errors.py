@@ -38,7 +38,8 @@ def refused(request: HttpRequest, exception: Exception) -> HttpResponse:
 def refused_without_token(request: HttpRequest, reason: str = "") -> HttpResponse:
     """A form that was sent without this site's token; Django's own page for it breaks our security policy."""
     sentence = "Sending a form: expected one from this site, got one without its token. Go back, reload and try again."
-    return render(request, "403.html", {"sentence": sentence}, status=403)
+    typed = request.POST.get("text", "")
+    return render(request, "403.html", {"sentence": sentence, "typed_text": typed}, status=403)
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:

@@ -14,8 +14,13 @@ _WORD = re.compile(r"\s|\w+|[^\w\s]")
 MOST_WORDS = 20_000
 
 
+# Lines of what is the same that are shown beside a change; what is left between, if it is as many, is folded away.
+NEAR_LINES = 3
+
+
 class Change(enum.Enum):
     SAME = "same"
+    FOLDED = "folded"  # the same, and far from any change
     REMOVED = "removed"
     ADDED = "added"
 
@@ -26,6 +31,10 @@ class Span:
 
     change: Change
     text: str
+
+    @property
+    def n_lines(self) -> int:
+        return len(self.text.splitlines())
 
 
 def diff(before: str, after: str) -> list[Span]:
@@ -46,6 +55,21 @@ def diff(before: str, after: str) -> list[Span]:
                 continue
         _add(spans, removed=removed, added=added, same=same)
     return spans
+
+
+def fold(spans: list[Span]) -> list[Span]:
+    """The same spans, with lines that are far from any change apart, so that a page can fold them away."""
+    folded: list[Span] = []
+    for i, span in enumerate(spans):
+        lines = span.text.splitlines(keepends=True)
+        before, after = (NEAR_LINES if i > 0 else 0), (NEAR_LINES if i + 1 < len(spans) else 0)
+        if span.change is not Change.SAME or len(lines) < before + after + NEAR_LINES or len(spans) == 1:
+            folded.append(span)
+            continue
+        end = len(lines) - after
+        parts = (Change.SAME, lines[:before]), (Change.FOLDED, lines[before:end]), (Change.SAME, lines[end:])
+        folded += [Span(change, "".join(part)) for change, part in parts if part]
+    return folded
 
 
 def _passages(before: Sequence[str], after: Sequence[str], blocks: list[Block]) -> Iterator[tuple[str, str, str]]:

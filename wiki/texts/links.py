@@ -97,7 +97,7 @@ def what_links_here(targets: Iterable[str], *, user: Person) -> QuerySet[Link]:
     return (
         links_visible_to(user)
         .filter(target__in=list(targets))
-        .select_related("source__author")
+        .select_related("source__author", "source__parent__author", "source__parent__parent__author")
         .order_by("-source__updated_at", "-id")
     )
 

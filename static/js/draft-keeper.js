@@ -1,0 +1,40 @@
+/* Keeps what is typed into a form as a draft on the server, a moment after the last key. Without this script there is a
+   button for it. */
+const PAUSE = 1500;
+
+class DraftKeeper extends HTMLElement {
+    connectedCallback() {
+        this.form = this.querySelector("form");
+        this.said = this.querySelector("[data-kept]");
+        this.kept = this.typed();
+        this.form.addEventListener("input", () => {
+            clearTimeout(this.timer);
+            this.timer = setTimeout(() => this.keep(), PAUSE);
+        });
+        this.form.addEventListener("submit", () => clearTimeout(this.timer));
+        document.addEventListener("visibilitychange", () => {
+            if (document.hidden) this.keep();
+        });
+    }
+
+    typed() {
+        const fields = new FormData(this.form);
+        return `${fields.get("title") ?? ""}\n${fields.get("text")}`;
+    }
+
+    async keep() {
+        const typed = this.typed();
+        if (typed === this.kept) return;
+        try {
+            const answer = await fetch(this.getAttribute("action"), { method: "POST", body: new FormData(this.form) });
+            const data = await answer.json();
+            if (!answer.ok) throw new Error(data.error);
+            this.kept = typed;
+            this.said.textContent = `Draft kept at ${new Date(data.kept_at).toLocaleTimeString()}.`;
+        } catch (error) {
+            this.said.textContent = `The draft could not be kept: ${error.message}`;
+        }
+    }
+}
+
+customElements.define("draft-keeper", DraftKeeper);

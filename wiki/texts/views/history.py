@@ -1,0 +1,139 @@
+"""What a text said before: all its revisions, what changed between two, and the way back."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_http_methods, require_safe
+
+from wiki.accounts.models import User
+
+from ..access import may_edit, require
+from ..addresses import address_of, name_of
+from ..comparing import diff, fold
+from ..errors import EditConflict, TextError
+from ..models import Page, Revision
+from ..moderation import withheld_revisions
+from ..writing import revert_to
+from .finding import get_page, get_revision, page_of_writers
+
+PER_PAGE = 50
+
+
+@require_safe
+def history(request: HttpRequest, pk: int) -> HttpResponse:
+    page = get_page(request.user, pk)
+    revisions, older = _revisions(request, page)
+    context = {
+        "page": page,
+        "name": name_of(page),
+        "url": address_of(page),
+        "revisions": revisions,
+        "withheld": {each.revision.n: each.reason for each in withheld_revisions(page)},
+        "older": older,
+        "may_edit": may_edit(request.user, page),
+    }
+    return render(request, "texts/history.html", context)
+
+
+@require_safe
+def history_json(request: HttpRequest, pk: int) -> JsonResponse:
+    page = get_page(request.user, pk)
+    revisions, older = _revisions(request, page)
+    withheld = {each.revision.n: each.reason for each in withheld_revisions(page)}
+    return JsonResponse(
+        {
+            "id": page.pk,
+            "name": name_of(page),
+            "revisions": [_json(revision, withheld.get(revision.n)) for revision in revisions],
+            "before": older,
+        },
+        json_dumps_params={"ensure_ascii": False, "indent": 1},
+    )
+
+
+def _json(revision: Revision, withheld: str | None) -> dict[str, Any]:
+    data = {
+        "n": revision.n,
+        "author": revision.author.get_username(),
+        "created_at": revision.created_at.isoformat(),
+    }
+    if withheld is not None:
+        return data | {"withheld": withheld}
+    return data | {"summary": revision.summary, "sha256": revision.digest}
+
+
+def _revisions(request: HttpRequest, page: Page) -> tuple[list[Revision], int | None]:
+    """The newest revisions, or those before `?before=`; and where the older ones begin. No texts are read."""
+    before = request.GET.get("before", "")
+    found = page.revisions.select_related("author").defer("text", "fields").order_by("-n")
+    if before.isascii() and before.isdigit() and len(before) < 9:
+        found = found.filter(n__lt=int(before))
+    shown = list(found[: PER_PAGE + 1])
+    return shown[:PER_PAGE], shown[PER_PAGE - 1].n if len(shown) > PER_PAGE else None
+
+
+@require_safe
+def difference(request: HttpRequest, pk: int) -> HttpResponse:
+    """What changed from one revision to another, word by word."""
+    page, user = get_page(request.user, pk), request.user
+    doing = f"Comparing revisions of {name_of(page)}"
+    after = get_revision(user, page, request.GET.get("to") or str(page.version), doing=doing)
+    before = get_revision(user, page, request.GET.get("from") or str(max(after.n - 1, 1)), doing=doing)
+    context = {
+        "page": page,
+        "name": name_of(page),
+        "url": address_of(page),
+        "before": before,
+        "after": after,
+        "changes": fold(diff(before.text, after.text)),
+        "may_edit": may_edit(user, page) and before.n != page.version,
+    }
+    return render(request, "texts/diff.html", context)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@page_of_writers
+def revert(request: HttpRequest, pk: int) -> HttpResponse:
+    """Show what going back to a revision changes, and do it."""
+    page, user = get_page(request.user, pk), request.user
+    doing = f"Going back in {name_of(page)}"
+    require(may_edit(user, page), doing, user=user)
+    assert isinstance(user, User)
+    assert page.current is not None
+    sent = request.POST if request.method == "POST" else request.GET
+    old = get_revision(user, page, sent.get("to", ""), doing=doing)
+    error, status = "", 200
+    if request.method == "POST":
+        base = sent.get("base_version", "")
+        try:
+            revert_to(
+                page,
+                user,
+                old.n,
+                base_version=int(base) if base.isascii() and base.isdigit() and len(base) < 9 else 0,
+                submission=sent.get("submission", "")[:64],
+            )
+            return HttpResponseRedirect(address_of(page))
+        except EditConflict as conflict:
+            error, status = f"{conflict} Look at what going back changes now.", 409
+            page = get_page(user, pk)
+        except TextError as refusal:
+            error, status = str(refusal), refusal.status
+        except PermissionDenied as refusal:
+            error, status = str(refusal), 403
+    assert page.current is not None
+    context = {
+        "page": page,
+        "name": name_of(page),
+        "url": address_of(page),
+        "old": old,
+        "changes": fold(diff(page.current.text, old.text)),
+        "error": error,
+        "submission": secrets.token_hex(16),
+    }
+    return render(request, "texts/revert.html", context, status=status)

@@ -1,0 +1,132 @@
+"""Lists of texts: articles, what is wanted, what links somewhere, one's drafts, what somebody wrote."""
+
+from __future__ import annotations
+
+from urllib.parse import urlencode
+
+from django.core.paginator import Paginator
+from django.db.models import Count, Q
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.views.decorators.http import require_safe
+
+from wiki.accounts.access import people_visible_to
+from wiki.accounts.signing_in import page_of_people
+
+from ..access import drafts_visible_to, may_write, pages_visible_to, revisions_visible_to
+from ..addresses import address_of, address_to_write, name_of
+from ..links import wanted_targets, what_links_here
+from ..models import Draft, Kind, Page, Tag, Visibility
+from ..targets import targets_of
+from .finding import get_page
+
+PER_PAGE = 50
+N_TAGS = 60
+
+
+@require_safe
+def articles(request: HttpRequest) -> HttpResponse:
+    """All articles, or those with a tag, by title."""
+    tag = request.GET.get("tag", "").replace("\0", "")
+    found = pages_visible_to(request.user).filter(kind=Kind.ARTICLE).select_related("current__author", "author")
+    found = found.filter(tags__name=tag) if tag else found
+    part = Paginator(found.prefetch_related("tags").order_by("title", "pk"), PER_PAGE).get_page(request.GET.get("page"))
+    shown = Q(pages__kind=Kind.ARTICLE, pages__visibility=Visibility.PUBLISHED)
+    tags = Tag.objects.annotate(n_pages=Count("pages", filter=shown)).filter(n_pages__gt=0).order_by("name")[:N_TAGS]
+    context = {"part": part, "tag": tag, "tags": tags, "may_write": may_write(request.user)}
+    return render(request, "texts/articles.html", context)
+
+
+@require_safe
+def articles_json(request: HttpRequest) -> JsonResponse:
+    tag = request.GET.get("tag", "").replace("\0", "")
+    found = pages_visible_to(request.user).filter(kind=Kind.ARTICLE).select_related("current").prefetch_related("tags")
+    found = found.filter(tags__name=tag) if tag else found
+    part = Paginator(found.order_by("title", "pk"), PER_PAGE).get_page(request.GET.get("page"))
+    data = [
+        {
+            "id": page.pk,
+            "title": page.title,
+            "key": page.key,
+            "tags": [each.name for each in page.tags.all()],
+            "revision": page.version,
+            "updated_at": page.updated_at.isoformat(),
+        }
+        for page in part.object_list
+    ]
+    return JsonResponse(
+        {"articles": data, "page": part.number, "pages": part.paginator.num_pages},
+        json_dumps_params={"ensure_ascii": False, "indent": 1},
+    )
+
+
+@require_safe
+def wanted(request: HttpRequest) -> HttpResponse:
+    """Articles that texts name and nobody has written."""
+    found = [(each, address_to_write(each.words)) for each in wanted_targets(user=request.user, limit=200)]
+    return render(request, "texts/wanted.html", {"wanted": found})
+
+
+@require_safe
+def links_to(request: HttpRequest, pk: int) -> HttpResponse:
+    """Everything that links to a text."""
+    page = get_page(request.user, pk)
+    found = what_links_here(targets_of(page), user=request.user)
+    part = Paginator(found, PER_PAGE).get_page(request.GET.get("page"))
+    links = [(link.get_kind_display(), name_of(link.source), address_of(link.source)) for link in part.object_list]
+    context = {"page": page, "name": name_of(page), "url": address_of(page), "part": part, "links": links}
+    return render(request, "texts/links.html", context)
+
+
+@require_safe
+@page_of_people
+def drafts(request: HttpRequest) -> HttpResponse:
+    found = drafts_visible_to(request.user).select_related(
+        "page__author", "page__parent__author", "page__parent__parent__author"
+    )
+    return render(request, "texts/drafts.html", {"drafts": [(draft, *_place(draft)) for draft in found]})
+
+
+def _place(draft: Draft) -> tuple[str, str]:
+    """What a draft is of, and where it is written on."""
+    if draft.page is not None:
+        return name_of(draft.page), reverse("edit-text", args=[draft.page.pk])
+    _, kind, place = draft.target.split("/", 2)
+    if kind == Kind.ARTICLE:
+        return (
+            draft.title or "an article without a title",
+            f"{reverse('new-article')}?{urlencode({'title': draft.title})}",
+        )
+    if kind == Kind.TALK and place.startswith("page/"):
+        return "talk", reverse("new-talk", query={"page": place.removeprefix("page/")})
+    return f"{kind} on {place}", reverse(f"new-{kind}", query={"about": place})
+
+
+@require_safe
+def written_by(request: HttpRequest, username: str) -> HttpResponse:
+    """What somebody wrote and changed, newest first."""
+    person = people_visible_to(request.user).filter(username=username).first() if "\0" not in username else None
+    if person is None:
+        raise Http404(f"Nobody here is called {username}.")
+    revisions = revisions_visible_to(request.user).filter(author=person).defer("text", "fields")
+    related = ("page__author", "page__parent__author", "page__parent__parent__author")
+    part = Paginator(revisions.select_related(*related).order_by("-created_at", "-pk"), PER_PAGE)
+    shown = part.get_page(request.GET.get("page"))
+    kinds = dict(
+        pages_visible_to(request.user).filter(author=person).order_by().values_list("kind").annotate(n=Count("pk"))
+    )
+    context = {
+        "person": person,
+        "part": shown,
+        "rows": [
+            (revision, name_of(revision.page), _revision_url(revision.page, revision.n))
+            for revision in shown.object_list
+        ],
+        "counts": [(Kind(kind).label.lower(), n) for kind, n in sorted(kinds.items())],
+    }
+    return render(request, "texts/written_by.html", context)
+
+
+def _revision_url(page: Page, n: int) -> str:
+    return address_of(page) if n == page.version else f"{address_of(page)}?rev={n}"

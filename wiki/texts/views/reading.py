@@ -1,0 +1,158 @@
+"""Reading texts: articles by title, everything else by number, and any revision of either."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.paginator import Paginator
+from django.db.models import Count, Q
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.views.decorators.http import require_safe
+
+from ..access import Person, may_edit, may_reply, may_retract, may_write, pages_visible_to
+from ..addresses import address_of, address_to_write, name_of
+from ..links import what_links_here
+from ..models import Alias, Kind, Page, Revision, Visibility
+from ..rendering import Unrendered, render_texts
+from ..targets import key_of, targets_of
+from .circuits import drawn_circuit
+from .finding import RELATED, get_page, get_revision
+
+PER_PAGE = 50  # replies or threads
+N_LINKS = 20
+
+
+@require_safe
+def article(request: HttpRequest, title: str) -> HttpResponse:
+    """An article by its key; another spelling or an earlier title leads there."""
+    page = _article_called(title, user=request.user)
+    if page is None:
+        # The place to write it, with the title as it was asked for.
+        context = {"title": title, "write_url": address_to_write(title), "may_write": may_write(request.user)}
+        return render(request, "texts/unwritten.html", context, status=404)
+    if page.key != title:
+        query = request.META.get("QUERY_STRING", "")
+        return HttpResponseRedirect(address_of(page) + (f"?{query}" if query else ""))
+    return _text_page(request, page)
+
+
+@require_safe
+def text(request: HttpRequest, pk: int) -> HttpResponse:
+    """Any text by its number; an article's leads to its title."""
+    page = get_page(request.user, pk)
+    if page.kind == Kind.ARTICLE:
+        query = request.META.get("QUERY_STRING", "")
+        return HttpResponseRedirect(address_of(page) + (f"?{query}" if query else ""))
+    return _text_page(request, page)
+
+
+@require_safe
+def text_json(request: HttpRequest, pk: int) -> JsonResponse:
+    page = get_page(request.user, pk)
+    revision = _asked_revision(request, page)
+    links = what_links_here(targets_of(page), user=request.user)[:PER_PAGE]
+    return JsonResponse(
+        {
+            "id": page.pk,
+            "kind": page.kind,
+            "title": page.title,
+            "name": name_of(page),
+            "about": page.about,
+            "parent": page.parent_id,
+            "author": page.author.get_username(),
+            "visibility": page.visibility,
+            "visibility_reason": page.visibility_reason,
+            "protection": page.protection,
+            "tags": [tag.name for tag in page.tags.all()],
+            "url": request.build_absolute_uri(address_of(page)),
+            "revision": revision_json(revision),
+            "newest": page.version,
+            "linked_from": [{"kind": link.kind, "id": link.source_id, "name": name_of(link.source)} for link in links],
+        },
+        json_dumps_params={"ensure_ascii": False, "indent": 1},
+    )
+
+
+def revision_json(revision: Revision) -> dict[str, Any]:
+    return {
+        "n": revision.n,
+        "author": revision.author.get_username(),
+        "created_at": revision.created_at.isoformat(),
+        "summary": revision.summary,
+        "sha256": revision.digest,
+        "survey": revision.survey,
+        "fields": revision.fields,
+        "text": revision.text,
+    }
+
+
+def _article_called(title: str, *, user: Person) -> Page | None:
+    alias = Alias.objects.filter(key=key_of(title)).first() if "\0" not in title else None
+    pages = pages_visible_to(user).select_related(*RELATED)
+    return pages.filter(pk=alias.page_id).first() if alias else None
+
+
+def _asked_revision(request: HttpRequest, page: Page) -> Revision:
+    """The revision that `?rev=` names, or the current one."""
+    if "rev" in request.GET:
+        return get_revision(request.user, page, request.GET["rev"], doing=f"Reading {name_of(page)}")
+    assert page.current is not None
+    return page.current
+
+
+def _text_page(request: HttpRequest, page: Page) -> HttpResponse:
+    user, revision = request.user, _asked_revision(request, page)
+    is_thread = page.kind == Kind.TALK
+    talk = pages_visible_to(user).filter(parent=page).select_related("author", "current__author").order_by("pk")
+    if not is_thread:
+        shown = Q(talk__visibility__in=[Visibility.PUBLISHED, Visibility.RETRACTED])
+        talk = talk.annotate(n_replies=Count("talk", filter=shown))
+    part = Paginator(talk, PER_PAGE).get_page(request.GET.get("page"))
+    hanging = list(part.object_list)
+    replies = hanging if is_thread else []
+    unrendered = [
+        Unrendered(revision.text, "text", page.model_slug),
+        *(Unrendered(reply.current.text, f"text-{reply.pk}", page.model_slug) for reply in replies if reply.current),
+    ]
+    rendered, _ = render_texts(unrendered, user=user)
+    links = list(what_links_here(targets_of(page), user=user)[: N_LINKS + 1])
+    is_editable = may_edit(user, page)
+    tags = list(page.tags.all())
+    context = {
+        "page": page,
+        "name": name_of(page),
+        "revision": revision,
+        "is_newest": revision.n == page.version,
+        "rendered": rendered[0],
+        "up": _up(page),
+        "tags": tags,
+        "aliases": [alias.key for alias in page.aliases.all() if alias.key != page.key],
+        "circuit": drawn_circuit(page, revision, tags=tags),
+        "links": [(link.get_kind_display(), name_of(link.source), address_of(link.source)) for link in links[:N_LINKS]],
+        "has_more_links": len(links) > N_LINKS,
+        "replies": list(zip(replies, rendered[1:], strict=True)),
+        "threads": [] if is_thread else hanging,
+        "part": part,
+        "may_edit": is_editable,
+        "may_reply": may_reply(user, page) and not _is_reply(page),
+        "may_manage": is_editable or may_retract(user, page),
+        "json_url": reverse("text-json", args=[page.pk], query=request.GET),
+    }
+    return render(request, "texts/text.html", context)
+
+
+def _is_reply(page: Page) -> bool:
+    return page.kind == Kind.TALK and page.parent is not None and page.parent.kind == Kind.TALK
+
+
+def _up(page: Page) -> tuple[str, str]:
+    """The name and address of what a text hangs on."""
+    if page.parent is not None:
+        return name_of(page.parent), address_of(page.parent)
+    if page.component:
+        return page.about, reverse("component-by-any-name", args=[page.model_slug, page.component])
+    if page.model_slug:
+        return page.model_slug, reverse("model", args=[page.model_slug])
+    return "Articles", reverse("articles")

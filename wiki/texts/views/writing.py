@@ -1,0 +1,178 @@
+"""Writing texts, and keeping what is typed before it is saved."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.urls import reverse
+from django.views.decorators.http import require_http_methods, require_POST
+
+from wiki.accounts.models import User
+
+from ..access import may_edit, may_read, may_reply, may_write, require
+from ..addresses import address_of, name_of
+from ..drafts import discard_draft, draft_target, find_draft, keep_draft, new_draft_target
+from ..errors import AlreadyThere, EditConflict, TextError
+from ..models import Kind, Page
+from ..targets import key_of
+from ..writing import create_page, save_revision
+from .conflicts import conflict_page, merged_text
+from .finding import get_page, page_of_writers
+from .forms import Form, number
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@page_of_writers
+def new_article(request: HttpRequest) -> HttpResponse:
+    title = request.POST.get("title", request.GET.get("title", "")).replace("\0", "")[:300]
+    target = new_draft_target(Kind.ARTICLE, key_of(title)[:200])
+    form = Form("A new article", target, back=reverse("articles"), title=title, needs_title=True)
+    return _write_new(request, form, Kind.ARTICLE)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@page_of_writers
+def new_summary(request: HttpRequest) -> HttpResponse:
+    about = request.GET.get("about", "").replace("\0", "")[:300]
+    slug, _, component = about.partition("/")
+    there = Page.objects.filter(kind=Kind.SUMMARY, model_slug=slug, component=component).first() if slug else None
+    if there is not None and may_read(request.user, there) and request.method != "POST":
+        return HttpResponseRedirect(reverse("edit-text", args=[there.pk]))
+    back = reverse("component-by-any-name", args=[slug, component]) if slug and component else reverse("home")
+    form = Form(f"What {about} does", new_draft_target(Kind.SUMMARY, about), back=back, model_slug=slug)
+    return _write_new(request, form, Kind.SUMMARY, about=about)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@page_of_writers
+def new_talk(request: HttpRequest) -> HttpResponse:
+    """A thread about a component or a page, or a reply in a thread."""
+    about, asked = request.GET.get("about", "").replace("\0", "")[:300], number(request.GET, "page")
+    parent = get_page(request.user, asked) if asked else None
+    if parent is None:
+        slug, _, component = about.partition("/")
+        back = reverse("component-by-any-name", args=[slug, component]) if slug and component else reverse("home")
+        form = Form(f"Talk about {about}", new_draft_target(Kind.TALK, about), back, model_slug=slug, title="")
+    else:
+        target, back = new_draft_target(Kind.TALK, f"page/{parent.pk}"), address_of(parent)
+        is_reply = parent.kind == Kind.TALK
+        heading = f"Reply in {name_of(parent)}" if is_reply else f"Talk about {name_of(parent)}"
+        form = Form(heading, target, back, model_slug=parent.model_slug, title=None if is_reply else "")
+        if request.user.is_authenticated and request.method != "POST":
+            require(may_reply(request.user, parent), "Replying", user=request.user)
+    return _write_new(request, form, Kind.TALK, about=about if parent is None else "", parent=parent)
+
+
+def _write_new(request: HttpRequest, form: Form, kind: Kind, **place: Any) -> HttpResponse:
+    user = request.user
+    if request.method != "POST":
+        require(may_write(user), form.heading, user=user)
+        if request.GET.get("draft") != "no" and (draft := find_draft(user, form.target)):
+            form.fill(draft)
+        return form.answer(request)
+    form.take(request)
+    if answer := form.aside(request, page=None):
+        return answer
+    assert isinstance(user, User)
+    try:
+        if not form.text.strip():
+            raise TextError(f"{form.heading}: expected some words, got none.")
+        page = create_page(user, kind, form.text, title=form.title or "", submission=form.submission, **place)
+    except AlreadyThere as error:
+        form.refuse(error)
+        if may_read(user, error.page):
+            form.already = address_of(error.page)
+        return form.answer(request)
+    except (TextError, PermissionDenied) as error:
+        form.refuse(error)
+        return form.answer(request)
+    discard_draft(user, form.target)
+    return HttpResponseRedirect(_seen_at(page))
+
+
+def _seen_at(page: Page) -> str:
+    """Where somebody sees what they have just written."""
+    if page.parent is not None and page.parent.kind == Kind.TALK:
+        return f"{address_of(page.parent)}?page=last#text-{page.pk}"
+    return address_of(page)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@page_of_writers
+def edit_text(request: HttpRequest, pk: int) -> HttpResponse:
+    page, user = get_page(request.user, pk), request.user
+    assert page.current is not None
+    form = Form(
+        f"Editing {name_of(page)}",
+        draft_target(page),
+        back=address_of(page),
+        model_slug=page.model_slug,
+        text=page.current.text,
+        summary="",
+        base_version=page.version,
+    )
+    if request.method != "POST":
+        require(may_edit(user, page), form.heading, user=user)
+        if request.GET.get("draft") != "no" and (draft := find_draft(user, form.target)):
+            form.fill(draft)
+        return form.answer(request)
+    form.take(request)
+    if request.POST.get("do") in {"merge", "merge-edit"}:
+        form.text, form.base_version = merged_text(request, page, form)
+    if answer := form.aside(request, page=page):
+        return answer
+    assert isinstance(user, User)
+    try:
+        if not form.text.strip():
+            raise TextError(f"{form.heading}: expected some words, got none; what nobody should read can be retracted.")
+        save_revision(
+            page,
+            user,
+            form.text,
+            base_version=form.base_version,
+            summary=form.summary or "",
+            submission=form.submission,
+        )
+    except EditConflict as conflict:
+        form.keep(user, page=page)
+        return conflict_page(request, page, form, conflict)
+    except (TextError, PermissionDenied) as error:
+        form.refuse(error)
+        return form.answer(request)
+    return HttpResponseRedirect(_seen_at(page))
+
+
+@require_POST
+def keep(request: HttpRequest) -> JsonResponse:
+    """Keep what is typed as a draft while somebody types."""
+    user = request.user
+    if not isinstance(user, User):
+        return JsonResponse({"error": "Keeping a draft: your session ended; sign in in another tab."}, status=403)
+    target = request.POST.get("target", "")
+    kind, _, rest = target.partition("/")
+    try:
+        if "\0" in target or not rest or kind not in {"page", "new"} or len(target) > 320:
+            raise TextError(f"Keeping a draft: expected the name of a draft, got “{target[:40]}”.")
+        page = get_page(user, int(rest)) if kind == "page" and rest.isascii() and rest.isdigit() else None
+        draft = keep_draft(
+            user,
+            target,
+            request.POST.get("text", "").replace("\r\n", "\n"),
+            page=page,
+            title=request.POST.get("title", "").replace("\0", ""),
+            base_version=number(request.POST, "base_version"),
+        )
+    except TextError as error:
+        return JsonResponse({"error": str(error)}, status=400)
+    except PermissionDenied as error:
+        return JsonResponse({"error": str(error)}, status=403)
+    return JsonResponse({"kept_at": draft.updated_at.isoformat()})
+
+
+@require_POST
+@page_of_writers
+def discard(request: HttpRequest) -> HttpResponse:
+    discard_draft(request.user, request.POST.get("target", "").replace("\0", ""))
+    return HttpResponseRedirect(reverse("drafts"))
