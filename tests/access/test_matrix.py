@@ -27,6 +27,9 @@ from .matrix import MAY_SEE, PEOPLE, ROWS
 from .world import World
 
 
+pytestmark = pytest.mark.both_databases
+
+
 def test_every_pattern_has_a_row_and_every_row_a_pattern() -> None:
     missing = missing_rows()
     assert not missing, "\n".join(["Addresses without a row:", *missing])

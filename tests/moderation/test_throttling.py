@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from django.utils import timezone
@@ -82,3 +83,11 @@ def test_older_accounts_may_more() -> None:
         assert younger.age < older.age
         assert younger.saves_an_hour < older.saves_an_hour
         assert younger.links_a_save < older.links_a_save
+
+
+def test_operations_say_what_the_table_says() -> None:
+    rows = [f"| {each.saves_an_hour} | {each.links_a_save} |" for each in ALLOWANCES]
+    written = (Path(__file__).resolve().parents[2] / "docs" / "operations.md").read_text()
+    ages = ("younger than a day", "younger than a week", "older")
+    assert all(f"| {age} {row}" in written for age, row in zip(ages, rows, strict=True))
+    assert [each.age.days for each in ALLOWANCES[:2]] == [1, 7]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 from django.db import transaction
 from django.utils import timezone
@@ -25,9 +25,7 @@ def block(person: User, actor: User, *, until: datetime, reason: str) -> User:
         raise TextError(f"Blocking a person: expected a time to come, got {until:%Y-%m-%d %H:%M}.")
     with transaction.atomic():
         person = _locked(person)
-        record(
-            person, actor, AuditEntry.Action.BLOCK, before=_said(person), after=until.isoformat(), reason=reason.strip()
-        )
+        record(person, actor, AuditEntry.Action.BLOCK, before=_until(person), after=_said(until), reason=reason.strip())
         person.blocked_until, person.blocked_because = until, reason.strip()
         person.save(update_fields=["blocked_until", "blocked_because"])
     return person
@@ -41,7 +39,7 @@ def unblock(person: User, actor: User, *, reason: str) -> User:
     with transaction.atomic():
         person = _locked(person)
         if person.is_blocked:
-            record(person, actor, AuditEntry.Action.UNBLOCK, before=_said(person), after="", reason=reason.strip())
+            record(person, actor, AuditEntry.Action.UNBLOCK, before=_until(person), after="", reason=reason.strip())
             person.blocked_until, person.blocked_because = None, ""
             person.save(update_fields=["blocked_until", "blocked_because"])
     return person
@@ -51,5 +49,9 @@ def _locked(person: User) -> User:
     return User.objects.select_for_update(no_key=True).get(pk=person.pk)
 
 
-def _said(person: User) -> str:
-    return person.blocked_until.isoformat() if person.is_blocked and person.blocked_until else ""
+def _until(person: User) -> str:
+    return _said(person.blocked_until) if person.is_blocked and person.blocked_until else ""
+
+
+def _said(time: datetime) -> str:
+    return f"until {time.astimezone(UTC):%Y-%m-%d %H:%M} UTC"

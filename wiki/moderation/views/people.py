@@ -32,7 +32,7 @@ def block_person(request: HttpRequest, username: str) -> HttpResponse:
     require_role(request.user, Role.MODERATOR, doing=f"Blocking {person}")
     require(may_block(request.user, person), f"Blocking {person}", user=request.user)
     lifting = "lift" in request.POST
-    form = ReasonForm(request.POST) if lifting else BlockForm(request.POST or None)
+    form = ReasonForm(request.POST, auto_id="lift_%s") if lifting else BlockForm(request.POST or None)
     error = None
     if request.method == "POST" and form.is_valid():
         try:
@@ -49,7 +49,7 @@ def block_person(request: HttpRequest, username: str) -> HttpResponse:
     context = {
         "person": person,
         "form": form if not lifting else BlockForm(),
-        "lift_form": form if lifting else ReasonForm(),
+        "lift_form": form if lifting else ReasonForm(auto_id="lift_%s"),
         "error": error,
         "entries": entries,
     }
