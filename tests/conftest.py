@@ -15,8 +15,8 @@ from tests import tiny
 from tests.browsing import chromium
 from tests.object_store import ObjectStore, object_store
 from tests.postgres import free_port
-from wiki.texts import throttling
-from wiki.texts.throttling import Allowance
+from wiki.texts import allowances
+from wiki.texts.allowances import Allowance
 
 
 @pytest.fixture(autouse=True)
@@ -24,7 +24,7 @@ def _nobody_writes_too_much(request: pytest.FixtureRequest, monkeypatch: pytest.
     """People of tests are as new as can be and write a lot, except where a test is of how much they may."""
     if not request.node.get_closest_marker("throttled"):
         everything = Allowance(timedelta.max, "one person", saves_an_hour=10**6, links_a_save=10**6)
-        monkeypatch.setattr(throttling, "ALLOWANCES", (everything,))
+        monkeypatch.setattr(allowances, "ALLOWANCES", (everything,))
 
 
 @pytest.fixture(scope="session")

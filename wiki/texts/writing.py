@@ -14,12 +14,12 @@ from analysis.schema import SLUG, Component, SchemaError, content_hash
 from wiki.accounts.models import User
 
 from .access import may_edit, may_read, may_reply, may_write, require, revisions_visible_to
+from .allowances import require_not_blocked, require_room
 from .drafts import draft_target
 from .errors import AlreadyThere, EditConflict, TextError
 from .links import replace_links
 from .models import Alias, AuditEntry, Draft, Kind, Page, Revision, TargetForm
 from .targets import key_of, normalise
-from .throttling import require_not_blocked, require_room
 from .versions import bump, scopes_of_page
 
 MAX_BYTES = 200_000

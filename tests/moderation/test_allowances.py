@@ -10,9 +10,9 @@ import pytest
 from django.utils import timezone
 
 from wiki.accounts.models import Role, User
+from wiki.texts.allowances import ALLOWANCES
 from wiki.texts.errors import TextError, TooManyWrites
 from wiki.texts.models import Kind, Revision
-from wiki.texts.throttling import ALLOWANCES
 from wiki.texts.writing import create_page, save_revision
 
 from .conftest import make_person
@@ -48,7 +48,7 @@ def test_an_account_of_this_age_saves_so_often_an_hour_and_then_waits(
     others = make_person("bob", Role.RESEARCHER)
     assert save_revision(page, others, "more", base_version=saves).n == saves + 1, "others are not counted with her"
     later = timezone.now() + timedelta(hours=1)
-    monkeypatch.setattr("wiki.texts.throttling.timezone.now", lambda: later)
+    monkeypatch.setattr("wiki.texts.allowances.timezone.now", lambda: later)
     assert save_revision(page, alice, "more and more", base_version=saves + 1)
 
 
