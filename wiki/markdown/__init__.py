@@ -4,7 +4,20 @@ It knows no database: the caller passes a function that says where the things li
 """
 
 from .bounds import MAX_BYTES, MAX_DEPTH, MAX_LINES, TextTooDeepError, TextTooLongError, UnreadableTextError
-from .links import Kind, Link, Relation, Resolve, Resolved, State, Target
+from .links import (
+    Absent,
+    File,
+    Filling,
+    Kind,
+    Link,
+    Number,
+    Picture,
+    Relation,
+    Resolve,
+    Resolved,
+    State,
+    Target,
+)
 from .rendering import VERSION, Heading, Rendered, links_of, render
 
 __all__ = [
@@ -12,9 +25,14 @@ __all__ = [
     "MAX_DEPTH",
     "MAX_LINES",
     "VERSION",
+    "Absent",
+    "File",
+    "Filling",
     "Heading",
     "Kind",
     "Link",
+    "Number",
+    "Picture",
     "Relation",
     "Rendered",
     "Resolve",
