@@ -44,7 +44,8 @@ def test_a_picture_alone_has_a_caption_that_leads_to_its_page_and_says_where_it_
     assert filled("![[gpt2/L5H1?q=5]]", PICTURE) == (
         '<figure class="embed" data-live="/m/gpt2/L5H1/pattern/?q=5">'
         '<img src="/m/gpt2/L5H1/figures/pattern.svg?q=5" alt="row = query" width="640" height="480" loading="lazy">'
-        '<figcaption><a class="embed" href="/m/gpt2/L5H1/?q=5">pattern of L5H1</a> <span class="source">survey 01234567 · '
+        '<figcaption><a class="embed" href="/m/gpt2/L5H1/?q=5">pattern of L5H1</a> '
+        '<span class="source">survey 01234567 · '
         '<a href="/a.svg">SVG</a> · <a href="/a.csv">CSV</a></span></figcaption></figure>'
     )
 

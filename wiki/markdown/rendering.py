@@ -219,10 +219,9 @@ def _picture(token: Token, picture: Picture) -> str:
     caption = escapeHtml(token.meta["shown"] or picture.label)
     files = " · ".join(f'<a href="{escapeHtml(file.href)}">{escapeHtml(file.label)}</a>' for file in picture.files)
     source = " · ".join(filter(None, [escapeHtml(picture.source), files]))
-    return (
-        f'<figure class="embed"{live}>{image}<figcaption><a class="embed" href="{escapeHtml(picture.href)}">{caption}</a>'
-        f' <span class="source">{source}</span></figcaption></figure>\n'
-    )
+    link = f'<a class="embed" href="{escapeHtml(picture.href)}">{caption}</a>'
+    below = f'<figcaption>{link} <span class="source">{source}</span></figcaption>'
+    return f'<figure class="embed"{live}>{image}{below}</figure>\n'
 
 
 def _renderer() -> _Renderer:

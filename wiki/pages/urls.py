@@ -12,7 +12,7 @@ from .converters import (
     NeuronConverter,
     TextNameConverter,
 )
-from .views import adding, downloads, heads, home, jump, kv_heads, layers, models, neurons, own_text, surveys
+from .views import adding, downloads, embeds, heads, home, jump, kv_heads, layers, models, neurons, own_text, surveys
 
 register_converter(HashConverter, "hash")
 register_converter(LayerConverter, "layer")
@@ -36,6 +36,7 @@ urlpatterns = [
     path("m/<str:slug>/<layer:component>/", layers.layer_page, name="layer"),
     path("m/<str:slug>/<head:component>.json", heads.head_json, name="head-json"),
     path("m/<str:slug>/<head:component>/", heads.head_page, name="head"),
+    path("m/<str:slug>/<head:component>/pattern/", embeds.live_pattern, name="live-pattern"),
     path("m/<str:slug>/random-neuron/", neurons.random_neuron, name="random-neuron"),
     path("m/<str:slug>/<neuron:component>.json", neurons.neuron_json, name="neuron-json"),
     path("m/<str:slug>/<neuron:component>/", neurons.neuron_page, name="neuron"),

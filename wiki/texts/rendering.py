@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 
 from wiki import markdown
@@ -9,23 +10,43 @@ from wiki.components.addresses import component_url
 
 from .access import Person
 from .addresses import address_of, address_to_write
+from .embeds import Embed, filled
 from .models import TargetForm
 from .targets import Resolution, Target, normalise, resolve
 
 
 def render_text(text: str, *, user: Person, prefix: str, model_slug: str = "") -> markdown.Rendered:
-    """A text as safe HTML for `user`; `[[L5H1]]` is a component of `model_slug`. Four queries at most.
+    """A text as safe HTML for `user`; `[[L5H1]]` is a component of `model_slug`. Four queries at most, and for what it
+    embeds as many more as a page of each model has.
 
     `prefix` begins the ids of its headings. Raises UnreadableTextError, which saving has ruled out for revisions.
     """
 
     def resolve_all(targets: Sequence[markdown.Target]) -> Mapping[markdown.Target, markdown.Resolved]:
         named = {each: target for each in targets if (target := normalise(_words(each), scope=model_slug))}
-        found = resolve(named.values(), user=user)
-        answers = {each: _resolved(each, target, found.get(target)) for each, target in named.items()}
-        return {each: answer for each, answer in answers.items() if answer is not None}
+        return answers_of(named, resolve(named.values(), user=user))
 
     return markdown.render(text, prefix=prefix, resolve=resolve_all)
+
+
+def answers_of(
+    named: Mapping[markdown.Target, Target], found: Mapping[Target, Resolution]
+) -> dict[markdown.Target, markdown.Resolved]:
+    """What a text is told of its targets, embeds filled in, when this was found of them."""
+    answers = {each: _resolved(each, target, found.get(target)) for each, target in named.items()}
+    known = {each: answer for each, answer in answers.items() if answer is not None}
+    embeds = {each: embed for each in known if (embed := _embed(each, found.get(named[each])))}
+    fillings = filled(embeds.values())
+    for each, embed in embeds.items():
+        if embed in fillings:
+            known[each] = dataclasses.replace(known[each], filling=fillings[embed])
+    return known
+
+
+def _embed(written: markdown.Target, found: Resolution | None) -> Embed | None:
+    if written.kind is not markdown.Kind.EMBED or found is None or found.model is None:
+        return None
+    return Embed(found.model, found.component, written.query, written.alone)
 
 
 def _words(target: markdown.Target) -> str:
