@@ -3,6 +3,7 @@
 It knows no database: the caller passes a function that says where the things lie that a text names.
 """
 
+from .beginning import first_sentence
 from .bounds import MAX_BYTES, MAX_DEPTH, MAX_LINES, TextTooDeepError, TextTooLongError, UnreadableTextError
 from .links import (
     Absent,
@@ -42,6 +43,7 @@ __all__ = [
     "TextTooDeepError",
     "TextTooLongError",
     "UnreadableTextError",
+    "first_sentence",
     "links_of",
     "render",
 ]

@@ -168,6 +168,8 @@ class _Renderer(RendererHTML):
         if isinstance(filling, Picture) and token.meta["alone"]:
             return _picture(token, filling)
         link = _link(token, answer)
+        if answer is None:
+            link += ' <span class="absent">(Nothing here is called so.)</span>'
         if isinstance(filling, Absent):
             link += f' <span class="absent">({escapeHtml(filling.sentence)})</span>'
         return f'<figure class="embed"><figcaption>{link}</figcaption></figure>\n' if token.meta["alone"] else link

@@ -34,6 +34,7 @@ MAX_SURVEYS = 8
 # The figure of a page where the text names none.
 FIRST = {"model": "map", "layer": "patterns", "head": "pattern", "neuron": "examples"}
 N_KEYS = 3  # that an alternative text names
+_HASH = re.compile(r"\b([0-9a-f]{8})[0-9a-f]{56}\b")  # the first digits are enough below a figure
 _SIZE = re.compile(r'<svg [^>]*?width="(\d+)"[^>]*? height="(\d+)"')
 
 
@@ -71,9 +72,9 @@ def _number(embed: Embed, measurements: Measurements) -> markdown.Number | markd
     what = f"{metric.label[0].upper()}{metric.label[1:]} of {component}, {embed.model.slug}"
     return markdown.Number(
         href=component_url(embed.model, component) + measurements.survey_query,
-        figure=with_error(metric, found.value, found.error),
+        figure=found.figure,
         rank=f"{ordinal(found.rank)} of {found.of:,}",
-        title=f"{what}. {metric.definition} {found.basis}",
+        title=f"{what}. {metric.definition} {found.basis} The 1st is the highest.",
     )
 
 
@@ -81,8 +82,7 @@ def _number(embed: Embed, measurements: Measurements) -> markdown.Number | markd
 class _Value:
     """A number and its place."""
 
-    value: float
-    error: float | None
+    figure: str  # with standard error and unit
     rank: int  # from the highest
     of: int
     basis: str  # what it was measured on, by which survey
@@ -94,7 +94,7 @@ def _value_of_head(component: Component, key: str, measurements: Measurements) -
         return absent[key]
     head = values[key]
     basis = _basis(measurements, head.dataset, f"{head.queries:,} queries")
-    return _Value(head.value, head.error, head.rank, head.of, basis)
+    return _Value(with_error(head.metric, head.value, head.error), head.rank, head.of, basis)
 
 
 def _value_of_neuron(component: Component, key: str, measurements: Measurements) -> _Value | str:
@@ -103,7 +103,7 @@ def _value_of_neuron(component: Component, key: str, measurements: Measurements)
     if neuron is None:
         return absent[key]
     basis = _basis(measurements, neuron.dataset, f"{neuron.positions:,} positions")
-    return _Value(neuron.value, neuron.error, neuron.rank, neuron.of, basis)
+    return _Value(neuron.figures, neuron.rank, neuron.of, basis)
 
 
 def _value_of_layer(component: Component, key: str, measurements: Measurements) -> _Value | str:
@@ -117,7 +117,8 @@ def _value_of_layer(component: Component, key: str, measurements: Measurements) 
         return f"could not be computed for {component}."
     rank = 1 + int(np.count_nonzero(layer.values > value))
     basis = _basis(measurements, natural.spec.dataset, f"{layer.positions:,} positions")
-    return _Value(value, error, rank, int(np.count_nonzero(np.isfinite(layer.values))), basis)
+    of = int(np.count_nonzero(np.isfinite(layer.values)))
+    return _Value(with_error(layer.metric, value, error), rank, of, basis)
 
 
 # How a number is read, by the kind of component; the reason comes instead where there is none.
@@ -182,12 +183,12 @@ def _figure(embed: Embed) -> markdown.Picture | markdown.Absent:
     page = component_url(model, embed.component) if embed.component else model.get_absolute_url()
     return markdown.Picture(
         href=page + state,
-        label=figure.title,
+        label=figure.title[:1].upper() + figure.title[1:],
         src=svg,
         alt=f"{figure.title}; as a table in the CSV file below.",
         width=int(size[1]),
         height=int(size[2]),
-        source=figure.source,
+        source=_HASH.sub(r"\1", figure.source),
         files=(markdown.File("SVG", svg), markdown.File("CSV", csv)),
     )
 

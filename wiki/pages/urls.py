@@ -12,7 +12,21 @@ from .converters import (
     NeuronConverter,
     TextNameConverter,
 )
-from .views import adding, downloads, embeds, heads, home, jump, kv_heads, layers, models, neurons, own_text, surveys
+from .views import (
+    adding,
+    cards,
+    downloads,
+    embeds,
+    heads,
+    home,
+    jump,
+    kv_heads,
+    layers,
+    models,
+    neurons,
+    own_text,
+    surveys,
+)
 
 register_converter(HashConverter, "hash")
 register_converter(LayerConverter, "layer")
@@ -45,6 +59,8 @@ urlpatterns = [
     path("m/<str:slug>/<kv_head:component>/", kv_heads.kv_head_page, name="kv-head"),
     path("m/<str:slug>/figures/<slug:name>.<form:form>", downloads.download, name="model-figure"),
     path("m/<str:slug>/<component:component>/figures/<slug:name>.<form:form>", downloads.download, name="figure"),
+    path("m/<str:slug>/<component:component>/card/", cards.card, name="card"),
+    path("m/<str:slug>/<kv_head:component>/card/", cards.card, name="kv-head-card"),
     path("m/<str:slug>/text.json", own_text.forms_json, name="own-text-form-json"),
     path("m/<str:slug>/text/", own_text.text_form, name="own-text"),
     path("m/<str:slug>/text/<text_name:prompt_hash>.json", own_text.text_json, name="own-text-json"),

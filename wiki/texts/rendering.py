@@ -14,6 +14,9 @@ from .embeds import Embed, filled
 from .models import TargetForm
 from .targets import Resolution, Target, normalise, resolve
 
+# Characters in which a text has said its first sentence.
+_BEGINNING = 2_000
+
 
 def render_text(text: str, *, user: Person, prefix: str, model_slug: str = "") -> markdown.Rendered:
     """A text as safe HTML for `user`; `[[L5H1]]` is a component of `model_slug`. Four queries at most, and for what it
@@ -22,11 +25,26 @@ def render_text(text: str, *, user: Person, prefix: str, model_slug: str = "") -
     `prefix` begins the ids of its headings. Raises UnreadableTextError, which saving has ruled out for revisions.
     """
 
+    return markdown.render(text, prefix=prefix, resolve=_resolver(user, model_slug))
+
+
+def first_sentence_of(text: str, *, at_most: int, user: Person, model_slug: str) -> str:
+    """What a text says first, as plain text of at most so many characters; only its beginning is read."""
+    beginning = text if len(text) <= _BEGINNING else text[:_BEGINNING].rpartition("\n\n")[0] or text[:_BEGINNING]
+    try:
+        return markdown.first_sentence(beginning, at_most=at_most, resolve=_resolver(user, model_slug))
+    except markdown.UnreadableTextError:
+        return ""
+
+
+def _resolver(user: Person, model_slug: str) -> markdown.Resolve:
+    """Looks up what texts about a model name, for who reads them."""
+
     def resolve_all(targets: Sequence[markdown.Target]) -> Mapping[markdown.Target, markdown.Resolved]:
         named = {each: target for each in targets if (target := normalise(_words(each), scope=model_slug))}
         return answers_of(named, resolve(named.values(), user=user))
 
-    return markdown.render(text, prefix=prefix, resolve=resolve_all)
+    return resolve_all
 
 
 def answers_of(
