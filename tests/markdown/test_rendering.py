@@ -142,8 +142,8 @@ def test_blocks_of_maths_and_code_keep_what_is_in_them() -> None:
 def test_tables_align_by_class_and_tasks_are_check_boxes() -> None:
     assert '<td class="align-right">1</td>' in html("|a|\n|-:|\n|1|")
     assert html("- [x] done\n- [ ] open") == (
-        '<ul>\n<li class="task"><input type="checkbox" disabled="" checked=""> done</li>\n'
-        '<li class="task"><input type="checkbox" disabled=""> open</li>\n</ul>'
+        '<ul>\n<li class="task"><input type="checkbox" disabled="" aria-label="done" checked=""> done</li>\n'
+        '<li class="task"><input type="checkbox" disabled="" aria-label="open"> open</li>\n</ul>'
     )
 
 

@@ -16,7 +16,7 @@ ELEMENTS = re.compile(
     "td|th|thead|tr|ul"
 )
 ATTRIBUTES = re.compile(
-    "href|title|rel|class|id|data-(relation|component|start|end|live)|src|alt|width|height|loading|checked|disabled|"
+    "href|title|rel|class|id|data-(relation|component|start|end|live)|src|alt|width|height|loading|checked|disabled|aria-label|"
     "type|start"
 )
 CLASSES = re.compile(

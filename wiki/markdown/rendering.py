@@ -153,8 +153,8 @@ class _Renderer(RendererHTML):
         return f'<div class="math block">{escapeHtml(tokens[idx].content)}</div>\n'
 
     def task(self, tokens: Sequence[Token], idx: int, options: Any, env: Any) -> str:
-        checked = ' checked=""' if tokens[idx].meta["done"] else ""
-        return f'<input type="checkbox" disabled=""{checked}> '
+        state = 'aria-label="done" checked=""' if tokens[idx].meta["done"] else 'aria-label="open"'
+        return f'<input type="checkbox" disabled="" {state}> '
 
     def wikilink(self, tokens: Sequence[Token], idx: int, options: Any, env: Any) -> str:
         return _link(tokens[idx], env["resolved"].get(target_of(tokens[idx])))

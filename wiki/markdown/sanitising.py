@@ -20,7 +20,7 @@ ATTRIBUTES: dict[str, set[str]] = {
     "h6": {"id"},
     "hr": {"class"},
     "img": {"src", "alt", "title", "width", "height", "loading"},
-    "input": {"checked", "disabled"},
+    "input": {"checked", "disabled", "aria-label"},
     "li": {"class", "id"},
     "ol": {"class", "start"},
     "p": set(),
