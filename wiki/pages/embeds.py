@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import re
 from collections.abc import Mapping, Sequence
 from urllib.parse import urlencode
@@ -16,6 +17,7 @@ from analysis.schema import Component, ComponentKind
 from wiki import markdown
 from wiki.components.addresses import component_url
 from wiki.experiments.results import StoreError
+from wiki.experiments.texts import is_name
 from wiki.texts.embeds import Embed, fills_embeds
 
 from . import head_figures, layer_figures, model_figures, neuron_figures  # noqa: F401 (they register their figures)
@@ -53,7 +55,7 @@ def _filling(embed: Embed) -> markdown.Filling:
         if embed.is_number:
             return _number(embed, measurements)
         is_pattern = _kind(embed) == "head" and embed.asked.get("figure", "pattern") == "pattern"
-        return _pattern(embed, measurements) if is_pattern else _figure(embed)
+        return _pattern(embed, measurements) if is_pattern else _figure(embed, measurements)
     except (Http404, StoreError) as refusal:
         return markdown.Absent(str(refusal))
 
@@ -166,16 +168,16 @@ def _attends(view: AttentionView) -> str:
     return f"Framed: “{view.query_name}”, position {view.query}, attends to {keys}."
 
 
-def _figure(embed: Embed) -> markdown.Picture | markdown.Absent:
+def _figure(embed: Embed, measurements: Measurements) -> markdown.Picture | markdown.Absent:
     """Any other figure that a page has."""
     kind, model = _kind(embed), embed.model
     name = embed.asked.get("figure") or FIRST.get(kind, "")
     if (kind, name) not in FIGURES:
         known = ", ".join(sorted(figure for of, figure in FIGURES if of == kind)) or "none"
         return markdown.Absent(f"Looking for the figure “{name[:80]}” of a {kind}: expected one of {known}.")
-    figure = FIGURES[kind, name](_request(embed), model, embed.component)
-    size = _SIZE.match(figure.as_svg())
-    assert size is not None, "every figure says how large it is"
+    # what a person asked for is there for some weeks; what surveys have never changes
+    describe = _describe.__wrapped__ if is_name(embed.asked.get("text", "")) else _describe
+    drawn = describe(embed, name, _version(measurements))
     asked = urlencode({key: value for key, value in embed.asked.items() if key != "figure"})
     state = f"?{asked}" if asked else ""
     address, args = ("figure", [model.slug, embed.component]) if embed.component else ("model-figure", [model.slug])
@@ -183,14 +185,39 @@ def _figure(embed: Embed) -> markdown.Picture | markdown.Absent:
     page = component_url(model, embed.component) if embed.component else model.get_absolute_url()
     return markdown.Picture(
         href=page + state,
-        label=figure.title[:1].upper() + figure.title[1:],
+        label=drawn.title,
         src=svg,
-        alt=f"{figure.title}; as a table in the CSV file below.",
-        width=int(size[1]),
-        height=int(size[2]),
-        source=_HASH.sub(r"\1", figure.source),
+        alt=f"{drawn.title}; as a table in the CSV file below.",
+        width=drawn.width,
+        height=drawn.height,
+        source=drawn.source,
         files=(markdown.File("SVG", svg), markdown.File("CSV", csv)),
     )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Drawn:
+    """What a text says of a figure."""
+
+    title: str
+    width: int
+    height: int
+    source: str
+
+
+def _version(measurements: Measurements) -> tuple[str, ...]:
+    """What figures are drawn from."""
+    return (*(result.spec.hash for result in measurements.results.values()), measurements.weights.hash)
+
+
+@functools.lru_cache(maxsize=1000)
+def _describe(embed: Embed, name: str, version: tuple[str, ...]) -> _Drawn:
+    """Draw a figure to see how large it is: some take tens of milliseconds, so it is kept for its version."""
+    figure = FIGURES[_kind(embed), name](_request(embed), embed.model, embed.component)
+    size = _SIZE.match(figure.as_svg())
+    assert size is not None, "every figure says how large it is"
+    title = figure.title[:1].upper() + figure.title[1:]
+    return _Drawn(title, int(size[1]), int(size[2]), _HASH.sub(r"\1", figure.source))
 
 
 def _kind(embed: Embed) -> str:
