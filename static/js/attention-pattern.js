@@ -1,7 +1,7 @@
 /* A head's attention on one text: draws the matrix, previews the query under pointer or focus, locks one in the URL.
 
    The server has already rendered the tokens, the tables and the words for one query; this element redraws the same for
-   any other. Bytes are weights, 255 for 1; in the views `value` and `row` they are multiplied by the length that the head
+   any other. `embedded` in a text, it keeps its state in the caption of its figure. Bytes are weights, 255 for 1; in the views `value` and `row` they are multiplied by the length that the head
    writes for each key. Shades follow the square root, in the levels of levels.css. */
 const N_LEVELS = 20;
 const N_KEYS = 6;
@@ -33,6 +33,7 @@ class AttentionPattern extends HTMLElement {
         this.canvas = this.querySelector("canvas");
         this.ceiling = Number(this.getAttribute("ceiling"));
         this.sinkHidden = this.hasAttribute("sink-hidden");
+        this.embedded = this.hasAttribute("embedded");
         this.shown = Number(this.getAttribute("query"));
         this.listed = this.shown; // the query whose promoted tokens are shown
         this.first = this.shown; // what Esc goes back to where nothing is locked
@@ -105,7 +106,8 @@ class AttentionPattern extends HTMLElement {
         this.addEventListener("keydown", (event) => this.onKey(event));
         this.unlockOnEscape = (event) => {
             const typing = event.target.closest("input, textarea, select, [contenteditable]");
-            if (event.key === "Escape" && !typing) this.lock(null);
+            const elsewhere = this.embedded && !this.contains(event.target);
+            if (event.key === "Escape" && !typing && !elsewhere) this.lock(null);
         };
         document.addEventListener("keydown", this.unlockOnEscape);
         this.redraw = () => {
@@ -162,12 +164,15 @@ class AttentionPattern extends HTMLElement {
     lock(position, key = null) {
         this.locked = position;
         this.key = key;
-        const url = new URL(location.href);
-        this.writeQuery(url);
-        if (position === null) url.hash = "";
-        url.searchParams.set("text", new URL(this.tokens[0].href).searchParams.get("text"));
-        history.replaceState(null, "", url);
-        for (const link of document.querySelectorAll("a[data-keeps-query]")) {
+        if (!this.embedded) {
+            const url = new URL(location.href);
+            this.writeQuery(url);
+            if (position === null) url.hash = "";
+            url.searchParams.set("text", new URL(this.tokens[0].href).searchParams.get("text"));
+            history.replaceState(null, "", url);
+        }
+        const links = this.embedded ? this.closest("figure").querySelectorAll("figcaption a.embed") : document.querySelectorAll("a[data-keeps-query]");
+        for (const link of links) {
             const target = new URL(link.href);
             this.writeQuery(target);
             link.href = target;
@@ -201,15 +206,20 @@ class AttentionPattern extends HTMLElement {
             this.lock(null);
         });
         if (this.key === null) {
-            this.part("state").replaceChildren("Locked: the link in the address bar shows this view. ", unlock);
+            const where = this.embedded ? "the caption leads to this view." : "the link in the address bar shows this view.";
+            this.part("state").replaceChildren(`Locked: ${where} `, unlock);
             return;
         }
         const name = tokenName(this.tokens[this.key]);
         const weight = weightText(this.weights(this.locked)[this.key]);
+        const said = `Locked on the cell to “${name}”, position ${this.key}: ${weight}. `;
+        if (this.embedded) {
+            this.part("state").replaceChildren(said, unlock);
+            return;
+        }
         const note = document.createElement("a");
         note.href = `${this.getAttribute("note")}&q=${this.locked}&k=${this.key}`;
         note.textContent = "Note on this cell";
-        const said = `Locked on the cell to “${name}”, position ${this.key}: ${weight}. `;
         this.part("state").replaceChildren(said, note, " · ", unlock);
     }
 

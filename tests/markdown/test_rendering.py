@@ -45,7 +45,7 @@ def test_all_targets_are_asked_for_at_once_and_each_once() -> None:
         [
             Target(Kind.WIKILINK, "IOI"),
             Target(Kind.MENTION, "alice"),
-            Target(Kind.EMBED, "gpt2/L5H1"),
+            Target(Kind.EMBED, "gpt2/L5H1", "text=2"),
             Target(Kind.NAME, "L5H1"),
         ]
     ]
@@ -66,8 +66,22 @@ def test_all_targets_are_asked_for_at_once_and_each_once() -> None:
         ("see ![[gpt2/L5H1?text=a b]]", 'see <a class="embed" href="/there/?text=a%20b">gpt2/L5H1</a>'),
         ("by @alice.", 'by <a class="mention" href="/there/">alice</a>.'),
         ("me@example.org", "me@example.org"),
-        ("gpt2/L5H1", '<span class="component-name" data-component="gpt2/L5H1">gpt2/L5H1</span>'),
-        ("(L3N1024)", '(<span class="component-name" data-component="L3N1024">L3N1024</span>)'),
+        ("_@alice_", '<em><a class="mention" href="/there/">alice</a></em>'),
+        ("a_@alice", "a_@alice"),
+        (
+            "gpt2/L5H1",
+            '<span class="component-name" data-component="gpt2/L5H1" data-start="0" data-end="9">gpt2/L5H1</span>',
+        ),
+        (
+            "é `L3N1024` (L3N1024)",
+            "é <code>L3N1024</code> "
+            '(<span class="component-name" data-component="L3N1024" data-start="13" data-end="20">L3N1024</span>)',
+        ),
+        (
+            "**attn-only-2l/L0H3**",
+            '<strong><span class="component-name" data-component="attn-only-2l/L0H3" data-start="2" data-end="19">'
+            "attn-only-2l/L0H3</span></strong>",
+        ),
         ("xL5H1 L5H1x L5H1.5 a/b/L5H1", "xL5H1 L5H1x L5H1.5 a/b/L5H1"),
         ("`L5H1 [[a]] @alice $x$`", "<code>L5H1 [[a]] @alice $x$</code>"),
         ("$L5H1 [[a]] @alice$", '<span class="math inline">L5H1 [[a]] @alice</span>'),
@@ -83,6 +97,7 @@ def test_all_targets_are_asked_for_at_once_and_each_once() -> None:
         ("[a](//example.org)", "[a](//example.org)"),
         ("[a](m/gpt2)", "[a](m/gpt2)"),
         ("![seen](/m/gpt2/map.svg)", '<img src="/m/gpt2/map.svg" alt="seen">'),
+        ("![L5H1, [[IOI]] @bob](/m/a.svg)", '<img src="/m/a.svg" alt="L5H1, IOI @bob">'),
         ("![*seen*](https://example.org/a.png)", f'<a href="https://example.org/a.png" {EXTERNAL}>seen</a>'),
         ("[![seen](https://example.org/a.png)](/m/)", '<a href="/m/">seen</a>'),
         ("~~no~~ **yes**", "<s>no</s> <strong>yes</strong>"),
@@ -93,9 +108,9 @@ def test_a_line_becomes(text: str, expected: str) -> None:
     assert html(text) == f"<p>{expected}</p>"
 
 
-def test_an_embed_alone_in_its_paragraph_is_a_figure_to_be_filled() -> None:
+def test_an_embed_alone_in_its_paragraph_is_a_figure() -> None:
     assert html("![[gpt2/L5H1?text=2|Attends to itself]]") == (
-        '<figure class="embed" data-target="gpt2/L5H1" data-query="text=2"><figcaption>'
+        '<figure class="embed"><figcaption>'
         '<a class="embed" href="/there/?text=2">Attends to itself</a></figcaption></figure>'
     )
 
@@ -127,8 +142,8 @@ def test_blocks_of_maths_and_code_keep_what_is_in_them() -> None:
 def test_tables_align_by_class_and_tasks_are_check_boxes() -> None:
     assert '<td class="align-right">1</td>' in html("|a|\n|-:|\n|1|")
     assert html("- [x] done\n- [ ] open") == (
-        '<ul>\n<li class="task"><input type="checkbox" disabled="" checked=""> done</li>\n'
-        '<li class="task"><input type="checkbox" disabled=""> open</li>\n</ul>'
+        '<ul>\n<li class="task"><input type="checkbox" disabled="" aria-label="done" checked=""> done</li>\n'
+        '<li class="task"><input type="checkbox" disabled="" aria-label="open"> open</li>\n</ul>'
     )
 
 

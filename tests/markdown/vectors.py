@@ -16,10 +16,12 @@ ELEMENTS = re.compile(
     "td|th|thead|tr|ul"
 )
 ATTRIBUTES = re.compile(
-    "href|title|rel|class|id|data-(relation|target|query|component)|src|alt|checked|disabled|type|start"
+    "href|title|rel|class|id|data-(relation|component|start|end|live)|src|alt|width|height|loading|checked|disabled|aria-label|"
+    "type|start"
 )
 CLASSES = re.compile(
-    r"(wikilink|embed|mention|missing|math|inline|block|component-name|task|align-(left|right|center)|"
+    r"(wikilink|embed|mention|missing|absent|number|rank|source|math|inline|block|component-name|task|"
+    r"align-(left|right|center)|"
     r"footnote(s|s-sep|s-list|-item|-ref|-backref)|language-[A-Za-z0-9+#.-]{1,30})"
 )
 EXTERNAL = "nofollow noopener noreferrer"
@@ -51,8 +53,9 @@ def assert_allowed(html: str) -> None:
                 assert all(CLASSES.fullmatch(word) for word in value.split()), f"class {value!r} in {html!r}"
         if "href" in element.attrib:
             _assert_address(element.attrib["href"], element.attrib.get("rel"))
-        if "src" in element.attrib:
-            assert re.match(r"/(?![/\\])", element.attrib["src"]), f"{element.attrib['src']!r} in {html!r}"
+        for name in ("src", "data-live"):
+            if name in element.attrib:
+                assert re.match(r"/(?![/\\])", element.attrib[name]), f"{element.attrib[name]!r} in {html!r}"
 
 
 def _assert_address(href: str, rel: str | None) -> None:

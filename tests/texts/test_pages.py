@@ -241,13 +241,6 @@ def test_drafts_of_new_texts_lead_back_to_where_they_are_written(gpt2: LanguageM
     assert len(re.findall(r'href="/write/', listed)) == 3
 
 
-def test_a_preview_saves_nothing(alice: User) -> None:
-    response = client_of(alice).post("/write/article/", {"title": "A", "text": "**bold**", "do": "preview"})
-    assert "<strong>bold</strong>" in text_of(response)
-    assert "**bold**</textarea>" in text_of(response)
-    assert Page.objects.count() == 0
-
-
 def test_a_summary_is_one_a_component_and_named_in_any_notation(gpt2: LanguageModel, alice: User) -> None:
     writer = client_of(alice)
     saved = writer.post("/write/summary/?about=gpt2/5.1", {"text": "See [[L5H5]].", "do": "save"})

@@ -3,8 +3,22 @@
 It knows no database: the caller passes a function that says where the things lie that a text names.
 """
 
+from .beginning import first_sentence
 from .bounds import MAX_BYTES, MAX_DEPTH, MAX_LINES, TextTooDeepError, TextTooLongError, UnreadableTextError
-from .links import Kind, Link, Relation, Resolve, Resolved, State, Target
+from .links import (
+    Absent,
+    File,
+    Filling,
+    Kind,
+    Link,
+    Number,
+    Picture,
+    Relation,
+    Resolve,
+    Resolved,
+    State,
+    Target,
+)
 from .rendering import VERSION, Heading, Rendered, blocks_of, links_of, render, targets_of
 
 __all__ = [
@@ -12,9 +26,14 @@ __all__ = [
     "MAX_DEPTH",
     "MAX_LINES",
     "VERSION",
+    "Absent",
+    "File",
+    "Filling",
     "Heading",
     "Kind",
     "Link",
+    "Number",
+    "Picture",
     "Relation",
     "Rendered",
     "Resolve",
@@ -25,6 +44,7 @@ __all__ = [
     "TextTooLongError",
     "UnreadableTextError",
     "blocks_of",
+    "first_sentence",
     "links_of",
     "render",
     "targets_of",

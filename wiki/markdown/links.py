@@ -41,6 +41,51 @@ class Target:
 
     kind: Kind
     text: str
+    query: str = ""  # what follows the `?` of an embed
+    alone: bool = False  # an embed that is all of its paragraph: there is room for a figure
+
+
+@dataclasses.dataclass(frozen=True)
+class Number:
+    """A measured number within a sentence, linked to the page that has it."""
+
+    href: str
+    figure: str  # with its standard error and its unit
+    rank: str  # among all of its kind; empty where it has none
+    title: str  # what is measured, on what, by which survey
+
+
+@dataclasses.dataclass(frozen=True)
+class File:
+    """A form in which a figure can be had."""
+
+    label: str
+    href: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Picture:
+    """A figure that stands by itself, linked to the page that shows it in that very state."""
+
+    href: str
+    label: str  # the caption where the writer gave none
+    src: str
+    alt: str
+    width: int
+    height: int
+    source: str  # where its numbers come from
+    files: tuple[File, ...]
+    live: str = ""  # where scripts find the same figure as a thing to explore; empty: it is a picture alone
+
+
+@dataclasses.dataclass(frozen=True)
+class Absent:
+    """Why there is no number or figure, in one sentence."""
+
+    sentence: str
+
+
+Filling = Number | Picture | Absent
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,6 +96,17 @@ class Resolved:
     href: str
     label: str
     state: State
+    filling: Filling | None = None  # what an embed shows; None: the link alone
+
+    @property
+    def addresses(self) -> list[str]:
+        """All addresses that it brings into a text."""
+        found, filling = [self.href], self.filling
+        if isinstance(filling, Number | Picture):
+            found.append(filling.href)
+        if isinstance(filling, Picture):
+            found += [filling.src, *(file.href for file in filling.files), *filter(None, [filling.live])]
+        return found
 
 
 # Asked once for all targets of a text, each only once. What the answer leaves out has no address: a link or an embed

@@ -15,24 +15,27 @@ from .links import Kind, Link, Relation, Target
 
 # a target may end in the number of a hook: [[blocks.5.attn.hook_z[1]]]
 _WIKILINK = re.compile(r"(!?)\[\[([^\[\]|\n]{1,300}(?:\[\d{1,7}\])?)(?:\|([^\[\]\n]{1,300}))?\]\]")
-_MENTION = re.compile(r"@([A-Za-z0-9_](?:[A-Za-z0-9_.+-]{0,148}[A-Za-z0-9_])?)")
+# Every username that accounts allow; those of operators may have . and + too.
+_MENTION = re.compile(r"@([A-Za-z0-9](?:[A-Za-z0-9_.+-]{0,148}[A-Za-z0-9])?)")
 _NAME = re.compile(
     r"(?<![\w/.:@#-])((?:[a-z0-9](?:[a-z0-9.-]{0,98}[a-z0-9])?/)?L\d{1,5}(?:H\d{1,5}|N\d{1,7}|KV\d{1,5}))(?![\w/]|\.\d)",
     re.ASCII,
 )
+_LONGEST_NAME = 120  # characters, and what may not follow them
 _RELATIONS = {relation.value: relation for relation in Relation}
 
 
 def add_names(parser: MarkdownIt) -> None:
     parser.inline.ruler.before("link", "wikilink", _wikilink)
     parser.inline.ruler.before("link", "mention", _mention)
-    parser.core.ruler.after("text_join", "component_names", _find_names)
+    parser.inline.ruler.before("text", "component_name", _name)
     parser.core.ruler.after("inline", "spans", _find_spans)
+    parser.core.ruler.after("inline", "figures", _find_figures)
 
 
 def target_of(token: Token) -> Target:
     """What a token of this module names."""
-    return Target(Kind(token.type), token.content)
+    return Target(Kind(token.type), token.content, token.meta["query"], token.meta["alone"])
 
 
 def link_of(token: Token) -> Link:
@@ -72,47 +75,70 @@ def _wikilink(state: StateInline, silent: bool) -> bool:
         return False
     if not silent:
         shown = " ".join(match[3].split()) if match[3] else ""
-        token = state.push((Kind.EMBED if match[1] else Kind.WIKILINK).value, "a", 0)
-        token.content = target
-        token.meta = {"relation": relation, "query": query.strip(), "shown": shown or None}
-        token.meta["at"], token.meta["written"] = state.pos, match[0]
+        kind = Kind.EMBED if match[1] else Kind.WIKILINK
+        _push(state, kind, target, match[0], relation=relation, query=query.strip(), shown=shown or None)
     state.pos = match.end()
     return True
 
 
 def _mention(state: StateInline, silent: bool) -> bool:
-    before = state.src[state.pos - 1] if state.pos else " "
-    if state.src[state.pos] != "@" or state.linkLevel > 0 or before.isalnum() or before in "_/@.":
+    if state.src[state.pos] != "@" or state.linkLevel > 0:
+        return False
+    before = state.src[max(0, state.pos - 4) : state.pos].rstrip("_")[-1:]  # _ may begin emphasis
+    if before and (before.isalnum() or before in "/@."):
         return False
     match = _MENTION.match(state.src, state.pos, state.posMax)
     if match is None:
         return False
     if not silent:
-        token = state.push(Kind.MENTION.value, "a", 0)
-        token.content = match[1]
-        token.meta = {"relation": Relation.MENTIONS, "query": "", "shown": None}
-        token.meta["at"], token.meta["written"] = state.pos, match[0]
+        _push(state, Kind.MENTION, match[1], match[0])
     state.pos = match.end()
     return True
 
 
-def _find_names(state: StateCore) -> None:
-    """Cut bare component names out of text that is in no link."""
-    for block in state.tokens:
-        if not block.children:
-            continue
-        children: list[Token] = []
-        depth = 0
-        for token in block.children:
-            depth += token.nesting if token.type.startswith("link_") else 0
-            children += _cut(token) if token.type == "text" and depth == 0 else [token]
-        block.children = children
+def _name(state: StateInline, silent: bool) -> bool:
+    """A bare component name outside links; before it, the text up to it."""
+    if state.linkLevel > 0:
+        return False
+    name = _NAME.match(state.src, state.pos, state.posMax)
+    if name is not None:
+        if not silent:
+            _push(state, Kind.NAME, name[1], name[1])
+        state.pos = name.end()
+        return True
+    special = state.md.inline.terminator_re.search(state.src, state.pos)
+    end = special.start() if special else state.posMax
+    name = _NAME.search(state.src, state.pos, min(state.posMax, end + _LONGEST_NAME))
+    if name is None or name.start() >= end:
+        return False
+    if not silent:
+        state.append_pending(state.src[state.pos : name.start()])
+    state.pos = name.start()
+    return True
 
 
-def _cut(text: Token) -> Iterator[Token]:
-    for index, part in enumerate(_NAME.split(text.content)):
-        if part:
-            yield Token(Kind.NAME.value if index % 2 else "text", "", 0, content=part, level=text.level)
+def _push(
+    state: StateInline,
+    kind: Kind,
+    content: str,
+    written: str,
+    *,
+    relation: Relation = Relation.MENTIONS,
+    query: str = "",
+    shown: str | None = None,
+) -> None:
+    token = state.push(kind.value, "a", 0)
+    token.content = content
+    token.meta = {"relation": relation, "query": query, "shown": shown, "alone": False}
+    token.meta |= {"at": state.pos, "written": written}
+
+
+def _find_figures(state: StateCore) -> None:
+    """Embeds that are all of their paragraph."""
+    for before, block in itertools.pairwise(state.tokens):
+        children = block.children or []
+        if before.type == "paragraph_open" and len(children) == 1 and children[0].type == Kind.EMBED.value:
+            children[0].meta["alone"] = True
 
 
 def _find_spans(state: StateCore) -> None:

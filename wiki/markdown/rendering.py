@@ -24,13 +24,13 @@ from markdown_it.renderer import RendererHTML
 from markdown_it.token import Token
 
 from .bounds import bounded
-from .links import Kind, Link, Relation, Resolve, Resolved, State, Target
+from .links import Absent, Kind, Link, Number, Picture, Relation, Resolve, Resolved, State, Target
 from .naming import link_of, naming_tokens, target_of
 from .parsing import parser, plain_text
 from .sanitising import sanitise
 
 # Kept with rendered texts and raised whenever a text renders otherwise than before, by a newer library too.
-VERSION = 1
+VERSION = 2
 
 _PREFIX = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
 _LANGUAGE = re.compile(r"[A-Za-z0-9+#.-]{1,30}")
@@ -88,7 +88,7 @@ def render(text: str, *, prefix: str, resolve: Resolve) -> Rendered:
     env["resolved"] = dict(resolve(targets)) if targets else {}
     _check_addresses(env["resolved"])
     headings = _name_headings(tokens, prefix)
-    _arrange(tokens, prefix)
+    _arrange(tokens, prefix, env["resolved"])
     html = _renderer().render(tokens, parser().options, env)
     return Rendered(html=sanitise(html), links=_links(tokens), headings=headings)
 
@@ -104,10 +104,11 @@ def _links(tokens: list[Token]) -> tuple[Link, ...]:
 
 def _check_addresses(resolved: Mapping[Target, Resolved]) -> None:
     for target, answer in resolved.items():
-        if not answer.href.startswith("/") or answer.href.startswith(("//", "/\\")):
-            raise ValueError(
-                f"Rendering a link to “{target.text}”: expected an address of this site, got “{answer.href}”."
-            )
+        for href in answer.addresses:
+            if not href.startswith("/") or href.startswith(("//", "/\\")):
+                raise ValueError(
+                    f"Rendering a link to “{target.text}”: expected an address of this site, got “{href}”."
+                )
 
 
 def _name_headings(tokens: list[Token], prefix: str) -> tuple[Heading, ...]:
@@ -129,15 +130,16 @@ def _name_headings(tokens: list[Token], prefix: str) -> tuple[Heading, ...]:
     return tuple(headings)
 
 
-def _arrange(tokens: list[Token], prefix: str) -> None:
+def _arrange(tokens: list[Token], prefix: str, resolved: Mapping[Target, Resolved]) -> None:
     """What the policy of the site and the place of a token ask for: alignment by class, ids in links, figures."""
     for index, token in enumerate(tokens):
         if token.type in {"th_open", "td_open"} and (style := token.attrs.pop("style", None)):
             token.attrs["class"] = "align-" + str(style).removeprefix("text-align:")
         children = token.children or []
-        if len(children) == 1 and children[0].type == Kind.EMBED.value and tokens[index - 1].type == "paragraph_open":
-            tokens[index - 1].hidden = tokens[index + 1].hidden = True
-            children[0].meta["figure"] = True
+        if len(children) == 1 and children[0].meta.get("alone"):
+            answer = resolved.get(target_of(children[0]))
+            if answer is None or not isinstance(answer.filling, Number):
+                tokens[index - 1].hidden = tokens[index + 1].hidden = True
         for child in children:
             if child.type == "link_open":
                 href = str(child.attrs["href"])
@@ -162,20 +164,26 @@ class _Renderer(RendererHTML):
         return f'<div class="math block">{escapeHtml(tokens[idx].content)}</div>\n'
 
     def task(self, tokens: Sequence[Token], idx: int, options: Any, env: Any) -> str:
-        checked = ' checked=""' if tokens[idx].meta["done"] else ""
-        return f'<input type="checkbox" disabled=""{checked}> '
+        state = 'aria-label="done" checked=""' if tokens[idx].meta["done"] else 'aria-label="open"'
+        return f'<input type="checkbox" disabled="" {state}> '
 
     def wikilink(self, tokens: Sequence[Token], idx: int, options: Any, env: Any) -> str:
         return _link(tokens[idx], env["resolved"].get(target_of(tokens[idx])))
 
     def embed(self, tokens: Sequence[Token], idx: int, options: Any, env: Any) -> str:
         token = tokens[idx]
-        link = _link(token, env["resolved"].get(target_of(token)))
-        if not token.meta.get("figure"):
-            return link
-        target, query = escapeHtml(token.content), escapeHtml(token.meta["query"])
-        data = f'data-target="{target}" data-query="{query}"'
-        return f'<figure class="embed" {data}><figcaption>{link}</figcaption></figure>\n'
+        answer = env["resolved"].get(target_of(token))
+        filling = answer.filling if answer else None
+        if isinstance(filling, Number):
+            return _number(token, filling)
+        if isinstance(filling, Picture) and token.meta["alone"]:
+            return _picture(token, filling)
+        link = _link(token, answer)
+        if answer is None:
+            link += ' <span class="absent">(Nothing here is called so.)</span>'
+        if isinstance(filling, Absent):
+            link += f' <span class="absent">({escapeHtml(filling.sentence)})</span>'
+        return f'<figure class="embed"><figcaption>{link}</figcaption></figure>\n' if token.meta["alone"] else link
 
     def mention(self, tokens: Sequence[Token], idx: int, options: Any, env: Any) -> str:
         answer = env["resolved"].get(target_of(tokens[idx]))
@@ -186,7 +194,11 @@ class _Renderer(RendererHTML):
         answer = env["resolved"].get(target_of(tokens[idx]))
         if answer is None or answer.state is State.MISSING:
             return name
-        return f'<span class="component-name" data-component="{name}">{name}</span>'
+        span = f'data-start="{tokens[idx].meta["start"]}" data-end="{tokens[idx].meta["end"]}"'
+        return f'<span class="component-name" data-component="{name}" {span}>{name}</span>'
+
+    def renderInlineAsText(self, tokens: Sequence[Token] | None, options: Any, env: Any) -> str:  # noqa: N802
+        return plain_text(list(tokens or []))
 
 
 def _link(token: Token, answer: Resolved | None) -> str:
@@ -202,6 +214,27 @@ def _link(token: Token, answer: Resolved | None) -> str:
     relation: Relation = token.meta["relation"]
     typed = f' data-relation="{relation.value}"' if relation is not Relation.MENTIONS else ""
     return f'<a class="{classes}" href="{escapeHtml(href)}"{typed}>{shown}</a>'
+
+
+def _number(token: Token, number: Number) -> str:
+    """The writer's words, if there are any, and the number, its rank beside it."""
+    words = f"{escapeHtml(token.meta['shown'])} " if token.meta["shown"] else ""
+    rank = f' <span class="rank">· {escapeHtml(number.rank)}</span>' if number.rank else ""
+    href, title = escapeHtml(number.href), escapeHtml(number.title)
+    return f'{words}<a class="embed number" href="{href}" title="{title}">{escapeHtml(number.figure)}</a>{rank}'
+
+
+def _picture(token: Token, picture: Picture) -> str:
+    """The figure in its frame, a caption that leads to its page, and where its numbers come from."""
+    live = f' data-live="{escapeHtml(picture.live)}"' if picture.live else ""
+    size = f'width="{picture.width}" height="{picture.height}"'
+    image = f'<img src="{escapeHtml(picture.src)}" alt="{escapeHtml(picture.alt)}" {size} loading="lazy">'
+    caption = escapeHtml(token.meta["shown"] or picture.label)
+    files = " · ".join(f'<a href="{escapeHtml(file.href)}">{escapeHtml(file.label)}</a>' for file in picture.files)
+    source = " · ".join(filter(None, [escapeHtml(picture.source), files]))
+    link = f'<a class="embed" href="{escapeHtml(picture.href)}">{caption}</a>'
+    below = f'<figcaption>{link} <span class="source">{source}</span></figcaption>'
+    return f'<figure class="embed"{live}>{image}{below}</figure>\n'
 
 
 def _renderer() -> _Renderer:

@@ -145,6 +145,11 @@ class Choice:
         return self._state.having(q="", k="", examples="", example="").query
 
     @property
+    def pattern_query(self) -> str:
+        """The same with the locked query, which the figure then frames."""
+        return self._state.having(examples="", example="").query
+
+    @property
     def _state(self) -> State:
         return self.state.having(
             text=self.text.key,

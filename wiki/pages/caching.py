@@ -29,6 +29,8 @@ from wiki.experiments.results import n_failures
 from wiki.experiments.texts import is_name
 from wiki.texts.models import TextsVersion
 
+from .reading import reading_once
+
 KEPT_SECONDS = 86_400
 # Pages are compressed once, when they are kept; they hold no secret and no form.
 GZIP_LEVEL = 1
@@ -47,7 +49,12 @@ def cached_page(*parameters: str) -> Callable[[View], View]:
     queries of these parameters, each once: what the page does not know would keep the same page again and again.
     """
 
-    def keeping(view: View) -> View:
+    def keeping(kept_view: View) -> View:
+        @functools.wraps(kept_view)
+        def view(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+            with reading_once():  # texts on the page embed what the page shows itself
+                return kept_view(request, *args, **kwargs)
+
         @functools.wraps(view)
         def cached_view(request: HttpRequest, *args: Any, slug: str, **kwargs: Any) -> HttpResponse:
             may_keep = _may_keep(request, parameters)

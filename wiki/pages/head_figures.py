@@ -51,7 +51,7 @@ def _source(model: LanguageModel, *results: SurveyResult | None) -> str:
     return " · ".join([*surveys, f"{model.slug}, weights {model.hash[:8]}"])
 
 
-def _text_source(model: LanguageModel, text: Text) -> str:
+def text_source(model: LanguageModel, text: Text) -> str:
     """The same for what is read on one text, which may be a person's own."""
     if isinstance(text, OwnText):
         return f"{source_of(text, digits=8)} · {model.slug}"
@@ -86,7 +86,7 @@ def metrics_figure(request: HttpRequest, model: LanguageModel, component: Compon
     )
 
 
-def _chosen_view(
+def chosen_view(
     request: HttpRequest, measurements: Measurements, component: Component, *, doing: str
 ) -> tuple[Choice, list[Text]]:
     """What the page of this URL shows, of these texts; 404 where it names something that is not there."""
@@ -103,7 +103,7 @@ def pattern_figure(request: HttpRequest, model: LanguageModel, component: Compon
     assert component
     measurements = _measured(request, model)
     doing = f"Drawing the pattern of {component}"
-    choice, texts = _chosen_view(request, measurements, component, doing=doing)
+    choice, texts = chosen_view(request, measurements, component, doing=doing)
     try:
         weights = choice.text.weights(component, choice.view)
         ceiling = ceiling_of(choice, component, texts, weights)
@@ -125,8 +125,8 @@ def pattern_figure(request: HttpRequest, model: LanguageModel, component: Compon
         (int(q), visible(tokens[q]), int(k), visible(tokens[k]), round(float(weights[q, k]), 6))
         for q, k in np.argwhere(weights > 0)
     ]
-    size = CELL * len(tokens)
-    lines = wrap(f"{scale_text(choice, ceiling, texts)} {caveat_of(choice, measurements)}", WIDE_NOTE)
+    size, lines = CELL * len(tokens), _pattern_notes(choice, ceiling, texts, measurements)
+    width, height = pattern_size(choice, ceiling, texts, measurements)
     return Figure(
         title=f"{choice.view.label.capitalize()} of {component} on “{choice.text.row.title}”",
         columns=("query", "query_token", "key", "key_token", choice.view.column.replace(" ", "_")),
@@ -138,13 +138,26 @@ def pattern_figure(request: HttpRequest, model: LanguageModel, component: Compon
             "legend": choice.view.legend,
             "ceiling": ceiling_figure(ceiling),
             "notes": [(44 + 14 * i, line) for i, line in enumerate(lines)],
-            "width": max(size + 40, 640),
-            "height": size + 130 + 14 * len(lines),
+            "width": width,
+            "height": height,
+            "framed": None if choice.query is None else CELL * choice.query,
+            "cell": CELL,
             "scale": [(round(i * 8), i / N_LEVELS) for i in range(N_LEVELS + 1)],
             "scale_y": size + 62,
         },
-        source=_text_source(model, choice.text),
+        source=text_source(model, choice.text),
     )
+
+
+def _pattern_notes(choice: Choice, ceiling: float, texts: list[Text], measurements: Measurements) -> list[str]:
+    """The lines below a pattern."""
+    return wrap(f"{scale_text(choice, ceiling, texts)} {caveat_of(choice, measurements)}", WIDE_NOTE)
+
+
+def pattern_size(choice: Choice, ceiling: float, texts: list[Text], measurements: Measurements) -> tuple[int, int]:
+    """Width and height of the drawing of a pattern."""
+    size = CELL * len(choice.text.row.tokens)
+    return max(size + 40, 640), size + 130 + 14 * len(_pattern_notes(choice, ceiling, texts, measurements))
 
 
 @figure("head", "mass")

@@ -20,6 +20,7 @@ from wiki.experiments.results import Result, StoreError, SurveyResult, open_surv
 
 from .errors import NotFound
 from .ranks import ranks_from_bottom, ranks_from_top
+from .reading import once
 from .weights import Weights, weights_of, why_no_weights
 
 logger = logging.getLogger(__name__)
@@ -237,6 +238,7 @@ def survey_json(progress: Progress, results: dict[str, SurveyResult]) -> dict[st
     return {"finished": progress.finished, **spec, "progress": progress.sentence}
 
 
+@once
 def measurements_of(model: LanguageModel, *, survey: str = "") -> Measurements:
     """Read the summaries of a model's pinned surveys; whatever cannot be read is absent with a reason.
 

@@ -40,6 +40,11 @@ class NeuronValue:
         return figures_of(self.metric, self.value, self.error)[1]
 
     @property
+    def figures(self) -> str:
+        """The value and, where it has one, its standard error."""
+        return " ± ".join(filter(None, [self.figure, self.error_figure]))
+
+    @property
     def place(self) -> str:
         return f"{self.rank:,} of {self.of:,}"
 

@@ -18,6 +18,7 @@ from wiki.experiments.texts import KEPT_DAYS, MIN_DIGITS, find_prompt
 from .attention import Text
 from .errors import NotFound
 from .numbers import short
+from .reading import once
 from .shading import token_name
 from .token_buttons import token_buttons
 
@@ -82,6 +83,7 @@ class OwnText(Text):
         return reverse("own-layer-patterns", args=[self.prompt.hash, Component(layer)])
 
 
+@once
 def own_text(model: LanguageModel, name: str) -> OwnText | None:
     """The measured text that `?text=` names by 8 or more digits of its hash; None where it names none, or one that is
     not measured yet or not readable."""

@@ -15,8 +15,10 @@ from .converters import (
 )
 from .views import (
     adding,
+    cards,
     coverage,
     downloads,
+    embeds,
     heads,
     home,
     jump,
@@ -54,6 +56,7 @@ urlpatterns = [
     path("m/<str:slug>/<layer:component>/", layers.layer_page, name="layer"),
     path("m/<str:slug>/<head:component>.json", heads.head_json, name="head-json"),
     path("m/<str:slug>/<head:component>/", heads.head_page, name="head"),
+    path("m/<str:slug>/<head:component>/pattern/", embeds.live_pattern, name="live-pattern"),
     path("m/<str:slug>/random-neuron/", neurons.random_neuron, name="random-neuron"),
     path("m/<str:slug>/<neuron:component>.json", neurons.neuron_json, name="neuron-json"),
     path("m/<str:slug>/<neuron:component>/", neurons.neuron_page, name="neuron"),
@@ -62,6 +65,8 @@ urlpatterns = [
     path("m/<str:slug>/<kv_head:component>/", kv_heads.kv_head_page, name="kv-head"),
     path("m/<str:slug>/figures/<slug:name>.<form:form>", downloads.download, name="model-figure"),
     path("m/<str:slug>/<component:component>/figures/<slug:name>.<form:form>", downloads.download, name="figure"),
+    path("m/<str:slug>/<component:component>/card/", cards.card, name="card"),
+    path("m/<str:slug>/<kv_head:component>/card/", cards.card, name="kv-head-card"),
     path("m/<str:slug>/text.json", own_text.forms_json, name="own-text-form-json"),
     path("m/<str:slug>/text/", own_text.text_form, name="own-text"),
     path("m/<str:slug>/text/<text_name:prompt_hash>.json", own_text.text_json, name="own-text-json"),

@@ -138,10 +138,6 @@ class Written:
         return [(WORDS[kind], sources) for kind, sources in self.links]
 
     @property
-    def has_maths(self) -> bool:
-        return any('class="math' in each.html for each in [*self.notes, *([self.summary] if self.summary else [])])
-
-    @property
     def belongs(self) -> list[tuple[str, list[Named]]]:
         """What it is said to belong to and to be like."""
         groups = [

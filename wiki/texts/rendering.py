@@ -11,23 +11,69 @@ from wiki.components.addresses import component_url
 
 from .access import Person
 from .addresses import address_of, address_to_write
+from .embeds import Embed, filled
 from .models import TargetForm
 from .targets import Resolution, Target, normalise, resolve
 
+# Characters in which a text has said its first sentence.
+_BEGINNING = 2_000
+
 
 def render_text(text: str, *, user: Person, prefix: str, model_slug: str = "") -> markdown.Rendered:
-    """A text as safe HTML for `user`; `[[L5H1]]` is a component of `model_slug`. Three queries at most.
+    """A text as safe HTML for `user`; `[[L5H1]]` is a component of `model_slug`. Four queries at most, and for what it
+    embeds as many more as a page of each model has.
 
     `prefix` begins the ids of its headings. Raises UnreadableTextError, which saving has ruled out for revisions.
     """
 
+    return markdown.render(text, prefix=prefix, resolve=_resolver(user, model_slug))
+
+
+def first_sentence_of(text: str, *, at_most: int, user: Person, model_slug: str) -> str:
+    """What a text says first, as plain text of at most so many characters; only its beginning is read."""
+    beginning = text if len(text) <= _BEGINNING else text[:_BEGINNING].rpartition("\n\n")[0] or text[:_BEGINNING]
+    try:
+        return markdown.first_sentence(beginning, at_most=at_most, resolve=_resolver(user, model_slug))
+    except markdown.UnreadableTextError:
+        return ""
+
+
+def _resolver(user: Person, model_slug: str) -> markdown.Resolve:
+    """Looks up what texts about a model name, for who reads them."""
+
     def resolve_all(targets: Sequence[markdown.Target]) -> Mapping[markdown.Target, markdown.Resolved]:
         named = {each: target for each in targets if (target := normalise(_words(each), scope=model_slug))}
-        found = resolve(named.values(), user=user)
-        answers = {each: _resolved(each, target, found.get(target)) for each, target in named.items()}
-        return {each: answer for each, answer in answers.items() if answer is not None}
+        (answers,) = _answers([named], resolve(named.values(), user=user))
+        return answers
 
-    return markdown.render(text, prefix=prefix, resolve=resolve_all)
+    return resolve_all
+
+
+def _answers(
+    named: Sequence[Mapping[markdown.Target, Target]], found: Mapping[Target, Resolution]
+) -> list[dict[markdown.Target, markdown.Resolved]]:
+    """What each of several texts is told of its targets when this was found; what they embed is read at once."""
+    embeds = [
+        {written: embed for written, target in targets.items() if (embed := _embed(written, found.get(target)))}
+        for targets in named
+    ]
+    fillings = filled(embed for of_text in embeds for embed in of_text.values())
+    answers = []
+    for targets, of_text in zip(named, embeds, strict=True):
+        known = {}
+        for written, target in targets.items():
+            answer = _resolved(written, target, found.get(target))
+            filling = fillings.get(of_text[written]) if written in of_text else None
+            if answer is not None:
+                known[written] = dataclasses.replace(answer, filling=filling) if filling else answer
+        answers.append(known)
+    return answers
+
+
+def _embed(written: markdown.Target, found: Resolution | None) -> Embed | None:
+    if written.kind is not markdown.Kind.EMBED or found is None or found.model is None:
+        return None
+    return Embed(found.model, found.component, written.query, written.alone)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,18 +88,17 @@ class Unrendered:
 def render_texts(
     texts: Sequence[Unrendered], *, user: Person, also: Iterable[Target] = ()
 ) -> tuple[list[markdown.Rendered], dict[Target, Resolution]]:
-    """Several texts as safe HTML for `user`, with three queries for all of them at most; and what is there of all that
-    they name and of the targets `also`.
+    """Several texts as safe HTML for `user`, with three queries for all of them at most and those of what they
+    embed; and what is there of all that they name and of the targets `also`.
 
     Raises UnreadableTextError, which saving has ruled out for revisions.
     """
     named = [_named(each.text, each.model_slug) for each in texts]
     found = resolve({*also, *(target for targets in named for _, target in targets)}, user=user)
-    rendered = []
-    for each, targets in zip(texts, named, strict=True):
-        answers = ((written, _resolved(written, target, found.get(target))) for written, target in targets)
-        known = tuple((written, answer) for written, answer in answers if answer is not None)
-        rendered.append(_render(each.text, each.prefix, known))
+    answers = _answers([dict(targets) for targets in named], found)
+    rendered = [
+        _render(each.text, each.prefix, tuple(known.items())) for each, known in zip(texts, answers, strict=True)
+    ]
     return rendered, found
 
 

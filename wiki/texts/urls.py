@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from .views import circuits, citing, history, lists, managing, reading, writing
+from .views import circuits, citing, editing_aids, history, lists, managing, reading, writing
 
 urlpatterns = [
     path("w.json", lists.articles_json, name="articles-json"),
@@ -14,6 +14,8 @@ urlpatterns = [
     path("drafts/keep/", writing.keep, name="keep-draft"),
     path("drafts/discard/", writing.discard, name="discard-draft"),
     path("people/<str:username>/texts/", lists.written_by, name="written-by"),
+    path("write/preview/", editing_aids.preview, name="preview"),
+    path("complete/", editing_aids.complete, name="complete"),
     path("write/article/", writing.new_article, name="new-article"),
     path("write/summary/", writing.new_summary, name="new-summary"),
     path("write/talk/", writing.new_talk, name="new-talk"),

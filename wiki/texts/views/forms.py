@@ -9,13 +9,11 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import render
 
-from wiki import markdown
 from wiki.accounts.models import User
 
 from ..drafts import keep_draft
 from ..errors import TextError
 from ..models import Draft, Page
-from ..rendering import render_text
 
 SESSION_ENDED = (
     "Saving: expected somebody who is signed in, got nobody; your session ended. Sign in in another tab and save "
@@ -39,7 +37,6 @@ class Form:
     submission: str = ""
     error: str = ""
     already: str = ""  # the address of what is in the way
-    preview: markdown.Rendered | None = None
     draft: Draft | None = None  # what the form was filled with
     status: int = 200
     headers: dict[str, str] = dataclasses.field(default_factory=dict)
@@ -62,14 +59,12 @@ class Form:
             self.status, self.headers = error.status, error.headers
 
     def aside(self, request: HttpRequest, *, page: Page | None) -> HttpResponse | None:
-        """The answer where something else than saving was asked for: somebody must be signed in, or see a preview, or
-        keep a draft."""
+        """The answer where something else than saving was asked for: nobody is signed in, or a draft is kept,
+        or what was put together is edited."""
         if not isinstance(request.user, User):
             self.error, self.status = SESSION_ENDED, 403
             return self.answer(request)
         match request.POST.get("do"):
-            case "preview":
-                self.show_preview(request.user)
             case "draft":
                 self.draft = self.keep(request.user, page=page)
             case "merge-edit":
@@ -85,12 +80,6 @@ class Form:
         for name, value in self.headers.items():
             response[name] = value
         return response
-
-    def show_preview(self, user: User) -> None:
-        try:
-            self.preview = render_text(self.text, user=user, prefix="preview", model_slug=self.model_slug)
-        except markdown.UnreadableTextError as error:
-            self.refuse(error)
 
     def keep(self, owner: User, *, page: Page | None) -> Draft | None:
         """Keep what is typed as a draft; None, and the reason in the form, where that is refused."""
