@@ -27,8 +27,8 @@ PAGES = [
     "/m/tiny/L1KV1/",
     "/m/tiny/progress/",
 ]
-# Four for what a page shows, two for the version under which it is kept.
-N_QUERIES = 6
+# Five for what a page shows, two for the version under which it is kept, and five for what people say of it.
+N_QUERIES = 12
 
 
 class InlineParts(html.parser.HTMLParser):

@@ -188,7 +188,7 @@ def test_more_rows_mean_no_more_queries(
             assert len({link.source.author.username for link in what_links_here(["ioi"], user=anonymous)}) == 1
         with django_assert_num_queries(2):
             wanted_targets(user=anonymous)
-        with django_assert_num_queries(4):
+        with django_assert_num_queries(3):
             resolve([target for target in targets if target], user=anonymous)
 
 

@@ -5,7 +5,7 @@ It knows no database: the caller passes a function that says where the things li
 
 from .bounds import MAX_BYTES, MAX_DEPTH, MAX_LINES, TextTooDeepError, TextTooLongError, UnreadableTextError
 from .links import Kind, Link, Relation, Resolve, Resolved, State, Target
-from .rendering import VERSION, Heading, Rendered, links_of, render
+from .rendering import VERSION, Heading, Rendered, links_of, render, targets_of
 
 __all__ = [
     "MAX_BYTES",
@@ -26,4 +26,5 @@ __all__ = [
     "UnreadableTextError",
     "links_of",
     "render",
+    "targets_of",
 ]

@@ -63,6 +63,11 @@ def links_of(text: str) -> tuple[Link, ...]:
     return _links(_parse(text, env={}))
 
 
+def targets_of(text: str) -> tuple[Target, ...]:
+    """All that `render` would ask the resolver about, bare names included. Raises UnreadableTextError."""
+    return tuple(dict.fromkeys(target_of(token) for token in naming_tokens(_parse(text, env={}))))
+
+
 def render(text: str, *, prefix: str, resolve: Resolve) -> Rendered:
     """A text as safe HTML. `resolve` is called once, with all that the text names, or not at all if it names nothing.
 

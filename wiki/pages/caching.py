@@ -1,7 +1,8 @@
 """Pages that everybody sees, kept while what they are made of stays the same.
 
 A page is kept under its address and the version of its model: which surveys are pinned and when they, the reading of
-weights and the text that the address names were finished. Where any of that is still under way nothing is kept.
+weights and the text that the address names were finished, and how often what people say there was changed. Where any
+measuring of that is still under way nothing is kept.
 """
 
 from __future__ import annotations
@@ -17,12 +18,14 @@ from typing import Any
 from django.conf import settings
 from django.core.cache import cache
 from django.db import connection
+from django.db.models import OuterRef, Subquery
 from django.http import HttpRequest, HttpResponse
 
 from analysis.schema import JobKind, PromotedSpec, content_hash
 from wiki.experiments.models import Job, Measurement, Pin
 from wiki.experiments.results import n_failures
 from wiki.experiments.texts import is_name
+from wiki.texts.models import TextsVersion
 
 KEPT_SECONDS = 86_400
 # Pages are compressed once, when they are kept; they hold no secret and no form.
@@ -75,7 +78,7 @@ def _answer(request: HttpRequest, zipped: bytes, content_type: str, etag: str) -
     response = HttpResponse(zipped if accepts else gzip.decompress(zipped), content_type=content_type)
     if accepts:
         response["Content-Encoding"] = "gzip"
-    response["ETag"], response["Cache-Control"], response["Vary"] = etag, CACHE_CONTROL, "Accept-Encoding"
+    response["ETag"], response["Cache-Control"], response["Vary"] = etag, CACHE_CONTROL, "Accept-Encoding, Cookie"
     return response
 
 
@@ -119,8 +122,10 @@ def _sql(of: str, _vendor: str) -> tuple[str, tuple[Any, ...]]:
     asking."""
     match of:
         case "pins":
-            pins = Pin.objects.filter(model="?0").order_by("dataset", "id")
-            return pins.values_list("model__hash", "survey_id", "survey__finished_at").query.sql_with_params()
+            # with each pin the number of changes of texts: one query
+            said = TextsVersion.objects.filter(scope=OuterRef("model")).values("n")
+            pins = Pin.objects.filter(model="?0").order_by("dataset", "id").annotate(said=Subquery(said))
+            return pins.values_list("model__hash", "survey_id", "survey__finished_at", "said").query.sql_with_params()
         case "weights":
             found = Measurement.objects.filter(kind=JobKind.WEIGHTS.value, model="?0").values_list(*_FIELDS)
         case "texts":

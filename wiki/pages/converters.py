@@ -41,6 +41,12 @@ class ComponentConverter(LayerConverter):
     regex = r"L(?:0|[1-9][0-9]{0,4})(?:[HN](?:0|[1-9][0-9]{0,6}))?"
 
 
+class PartConverter(LayerConverter):
+    """Every kind of component that has a page."""
+
+    regex = r"L(?:0|[1-9][0-9]{0,4})(?:(?:H|N|KV)(?:0|[1-9][0-9]{0,6}))?"
+
+
 class TextNameConverter(HashConverter):
     """The first digits of a text's hash, or all of them."""
 

@@ -10,9 +10,10 @@ from .converters import (
     KVHeadConverter,
     LayerConverter,
     NeuronConverter,
+    PartConverter,
     TextNameConverter,
 )
-from .views import adding, downloads, heads, home, jump, kv_heads, layers, models, neurons, own_text, surveys
+from .views import adding, downloads, heads, home, jump, kv_heads, layers, models, neurons, own_text, surveys, texts
 
 register_converter(HashConverter, "hash")
 register_converter(LayerConverter, "layer")
@@ -20,6 +21,7 @@ register_converter(HeadConverter, "head")
 register_converter(NeuronConverter, "neuron")
 register_converter(KVHeadConverter, "kv_head")
 register_converter(ComponentConverter, "component")
+register_converter(PartConverter, "part")
 register_converter(FormConverter, "form")
 register_converter(TextNameConverter, "text_name")
 
@@ -54,6 +56,10 @@ urlpatterns = [
     ),
     path("m/<str:slug>/text/kept/<str:dataset>.<int:row>.json", own_text.kept_text_json, name="kept-text-json"),
     path("m/<str:slug>/text/kept/<str:dataset>.<int:row>/", own_text.kept_text_page, name="kept-text"),
+    path("m/<str:slug>/texts.json", texts.texts_json, name="model-texts-json"),
+    path("m/<str:slug>/texts/", texts.texts_page, name="model-texts"),
+    path("m/<str:slug>/<part:component>/texts.json", texts.texts_json, name="component-texts-json"),
+    path("m/<str:slug>/<part:component>/texts/", texts.texts_page, name="component-texts"),
     path("m/<str:slug>/<path:name>", jump.component_by_any_name, name="component-by-any-name"),
     path("models/add/", adding.add_model, name="add-model"),
     path("models/add/<hash:asked>.json", adding.adding_json, name="adding-json"),

@@ -15,3 +15,19 @@ def address_of(page: Page) -> str:
 def address_to_write(title: str) -> str:
     """Where the article of this title can be written."""
     return reverse("new-article", query={"title": title})
+
+
+def name_of(page: Page) -> str:
+    """What a page is called in lists: an article's title, or what the text is, by whom and about what.
+
+    Reads its author and, of talk, the pages that it hangs on.
+    """
+    if page.kind == Kind.ARTICLE:
+        return page.title
+    if page.kind == Kind.SUMMARY:
+        return f"summary of {page.about}"
+    if page.kind == Kind.NOTE:
+        return f"note on {page.about} by {page.author.get_username()}"
+    if page.parent is not None and page.parent.kind == Kind.TALK:
+        return f"reply by {page.author.get_username()} in {name_of(page.parent)}"
+    return page.title or f"talk about {page.about or (name_of(page.parent) if page.parent else 'a page')}"

@@ -16,6 +16,7 @@ from .access import Person, links_visible_to
 from .errors import TextError
 from .models import Alias, Link, LinkKind, Page, TargetForm
 from .targets import normalise
+from .versions import bump, scopes_of_text
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,8 +56,11 @@ def links_of_fields(fields: dict[str, Any]) -> list[Found]:
         raise TextError(f"Reading links: expected pairs of a kind and a target, got what says: {error}.") from error
 
 
-def replace_links(page: Page, *, text: str, fields: dict[str, Any]) -> None:
-    """Make the links of a page those of this text and fields; within the transaction that locked the page."""
+def replace_links(page: Page, *, text: str, fields: dict[str, Any]) -> set[str]:
+    """Make the links of a page those of this text and fields; within the transaction that locked the page.
+
+    Returns the models on whose pages the change shows, for `versions.bump`.
+    """
     wanted: dict[tuple[str, str], Link] = {}
     for found in [*links_of(text), *links_of_fields(fields)]:
         target = normalise(found.words, scope=page.model_slug)
@@ -69,6 +73,8 @@ def replace_links(page: Page, *, text: str, fields: dict[str, Any]) -> None:
     if gone:
         page.links.filter(pk__in=gone).delete()
     Link.objects.bulk_create([link for name, link in wanted.items() if name not in same])
+    before = {(form, target) for (_, target), (_, form, _) in kept.items()}
+    return scopes_of_text(page, before | {(link.form, link.target) for link in wanted.values()})
 
 
 def rebuild_links() -> int:
@@ -78,7 +84,7 @@ def rebuild_links() -> int:
         with transaction.atomic():
             page = Page.objects.select_for_update(no_key=True).get(pk=pk)
             if current := page.current:
-                replace_links(page, text=current.text, fields=current.fields)
+                bump(replace_links(page, text=current.text, fields=current.fields))
                 n += 1
     return n
 

@@ -215,6 +215,20 @@ class Alias(models.Model):
         return f"{self.key} is page {self.page_id}"
 
 
+class TextsVersion(models.Model):
+    """How often what texts say on the pages of a model was changed: pages that are kept are kept under it. Only
+    `versions.bump` writes it, in the transaction of the change."""
+
+    scope = models.CharField(primary_key=True, max_length=100)  # a model's slug, whether the model is there or not
+    n = models.PositiveBigIntegerField(default=0)
+
+    class Meta:
+        ordering = ["scope"]
+
+    def __str__(self) -> str:
+        return f"texts of {self.scope}, version {self.n}"
+
+
 class AuditEntry(AppendOnly):
     """What somebody did to a page other than writing: who, why, from what to what. Never changed, never removed."""
 

@@ -12,6 +12,7 @@ from .access import may_edit, may_hide, may_protect, may_read, may_retract, requ
 from .errors import TextError
 from .models import AuditEntry, Page, Protection, Tag, Visibility
 from .targets import key_of
+from .versions import bump, scopes_of_page
 
 _Action = AuditEntry.Action
 
@@ -70,6 +71,7 @@ def tag_page(page: Page, actor: User, names: Iterable[str]) -> Page:
             Tag.objects.bulk_create([Tag(name=name) for name in wanted], ignore_conflicts=True)
             page.tags.set(Tag.objects.filter(name__in=wanted))
             _log(page, actor, _Action.TAG, before=", ".join(before), after=", ".join(wanted), reason="")
+            bump(scopes_of_page(page))
     return page
 
 
@@ -94,6 +96,7 @@ def _set_visibility(page: Page, actor: User, action: AuditEntry.Action, to: Visi
             page.visibility_reason = "" if to == Visibility.PUBLISHED else reason
         page.visibility = to
         page.save(update_fields=["visibility", "visibility_reason"])
+        bump(scopes_of_page(page))
     return page
 
 

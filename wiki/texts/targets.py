@@ -12,6 +12,8 @@ import unicodedata
 from collections.abc import Iterable
 
 from django.contrib.auth.models import AnonymousUser
+from django.db.models import Value
+from django.db.models.functions import Concat
 
 from analysis.schema import SLUG, Component, SchemaError
 from wiki.accounts.models import User
@@ -40,7 +42,7 @@ class Resolution:
     model: LanguageModel | None = None
     component: Component | None = None
     page: Page | None = None
-    user: User | None = None
+    user: User | None = None  # with its key and name alone
 
 
 def normalise(words: str, *, scope: str = "") -> Target | None:
@@ -73,20 +75,17 @@ def _parsed(name: str) -> Component | None:
 
 
 def resolve(targets: Iterable[Target], *, user: User | AnonymousUser) -> dict[Target, Resolution]:
-    """What these targets name, of what `user` may see; left out is what names nothing. Four queries, however many."""
+    """What these targets name, of what `user` may see; left out is what names nothing. Three queries, however many."""
     wanted = set(targets)
     by_form = {form: {target.text for target in wanted if target.form == form} for form in TargetForm}
     slugs = by_form[TargetForm.TITLE] | {text.partition("/")[0] for text in by_form[TargetForm.COMPONENT]}
     models = LanguageModel.objects.in_bulk([slug for slug in slugs if SLUG.fullmatch(slug)])
-    people = {
-        f"@{person.username}": person
-        for person in User.objects.filter(
-            username__in=[name[1:] for name in by_form[TargetForm.PERSON]], is_active=True
-        )
-    }
-    aliases = dict(Alias.objects.filter(key__in=by_form[TargetForm.TITLE]).values_list("key", "page_id"))
+    # titles and people in one query: the name, and the row that it is the name of
+    titles = Alias.objects.filter(key__in=by_form[TargetForm.TITLE]).order_by().values_list("key", "page_id")
+    named = User.objects.filter(username__in=[name[1:] for name in by_form[TargetForm.PERSON]], is_active=True)
+    names = dict(titles.union(named.order_by().values_list(Concat(Value("@"), "username"), "pk"), all=True))
     notes = {text: int(text[2:]) for text in by_form[TargetForm.ADDRESS] if text.startswith("a/")}
-    pages = pages_visible_to(user).in_bulk([*aliases.values(), *notes.values()])
+    pages = pages_visible_to(user).in_bulk([*(pk for name, pk in names.items() if name[0] != "@"), *notes.values()])
 
     def resolved(target: Target) -> Resolution | None:
         text = target.text
@@ -95,10 +94,10 @@ def resolve(targets: Iterable[Target], *, user: User | AnonymousUser) -> dict[Ta
             component, model = Component.parse(name), models.get(slug)
             return Resolution(model=model, component=component) if model and component.exists_in(model.sizes) else None
         if target.form == TargetForm.PERSON:
-            return Resolution(user=people[text]) if text in people else None
+            return Resolution(user=User(pk=names[text], username=text[1:])) if text in names else None
         if target.form == TargetForm.TITLE and text in models:
             return Resolution(model=models[text])
-        page = pages.get(aliases.get(text) or notes.get(text) or 0)
+        page = pages.get(names.get(text) or notes.get(text) or 0)
         return Resolution(page=page) if page else None
 
     return {target: found for target in wanted if (found := resolved(target))}

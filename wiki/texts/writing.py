@@ -19,6 +19,7 @@ from .errors import AlreadyThere, EditConflict, TextError
 from .links import replace_links
 from .models import Alias, AuditEntry, Draft, Kind, Page, Revision, TargetForm
 from .targets import key_of, normalise
+from .versions import bump, scopes_of_page
 
 MAX_BYTES = 200_000
 _NOT_IN_TITLES = set("/[]|#@<>")
@@ -71,7 +72,10 @@ def create_page(
             if key:
                 Alias.objects.create(key=key, page=page)
             page.version = 1
-            _append(page, author, text, base=None, summary=summary, fields=fields, survey=survey, submission=name)
+            _, scopes = _append(
+                page, author, text, base=None, summary=summary, fields=fields, survey=survey, submission=name
+            )
+            bump(scopes | scopes_of_page(page))  # texts that link to it say that it is there
             return page
     except IntegrityError:
         # another transaction was first: the same submission, title or summary
@@ -115,8 +119,11 @@ def save_revision(
             raise EditConflict(base=base, theirs=newest, yours=text)
         now.version = base_version + 1
         fields = newest.fields if fields is None else fields
-        revision = _append(now, author, text, base=base, summary=summary, fields=fields, survey=survey, submission=name)
+        revision, scopes = _append(
+            now, author, text, base=base, summary=summary, fields=fields, survey=survey, submission=name
+        )
         Draft.objects.filter(owner=author, target=draft_target(now)).delete()
+        bump(scopes)
     return revision
 
 
@@ -157,6 +164,7 @@ def rename_article(page: Page, author: User, title: str, *, reason: str = "") ->
             AuditEntry.objects.create(
                 actor=author, page=page, action=AuditEntry.Action.RENAME, before=before, after=title, reason=reason
             )
+            bump(scopes_of_page(page))
     except IntegrityError:
         _require_free(page)  # another page was given the title at the same time
         raise
@@ -187,8 +195,11 @@ def _append(
     fields: dict[str, Any],
     survey: str,
     submission: str | None,
-) -> Revision:
-    """Write revision `page.version` and make it the current one; within the transaction that took that number."""
+) -> tuple[Revision, set[str]]:
+    """Write revision `page.version` and make it the current one; within the transaction that took that number.
+
+    Also returns the models on whose pages the change shows.
+    """
     now = timezone.now()
     revision = Revision.objects.create(
         page=page,
@@ -205,8 +216,7 @@ def _append(
     )
     page.current, page.updated_at = revision, now
     page.save(update_fields=["current", "version", "updated_at"])
-    replace_links(page, text=text, fields=fields)
-    return revision
+    return revision, replace_links(page, text=text, fields=fields)
 
 
 def _submission_name(submission: str, content: list[Any]) -> str | None:

@@ -30,6 +30,7 @@ from ..responses import data_response
 from ..similar import similar_heads
 from ..state import NAMES, State
 from ..who_attends import source_of
+from ..written import written_of
 
 # A head whose first token gets more than this share of its attention is said to rest there.
 MOSTLY = 0.5
@@ -73,6 +74,7 @@ def head_page(request: HttpRequest, slug: str, component: Component) -> HttpResp
         "similar": similar_heads(measurements, component),
         "first_token_share": percent(values["first_token"].value) if "first_token" in values else None,
         "rests": "first_token" in values and values["first_token"].value > MOSTLY,
+        "written": written_of(model, component, user=request.user),
         "provenance": provenance_of(measurements),
         "json_url": reverse("head-json", args=[model.slug, component], query=request.GET),
         **_viewer_context(
@@ -135,6 +137,7 @@ def head_json(request: HttpRequest, slug: str, component: Component) -> JsonResp
             **head_tokens_of(measurements, component, token_texts).to_json(),
             "composition": compositions_of(measurements, model, component).to_json(),
             "similar": similar_heads(measurements, component).to_json(),
+            "texts": written_of(model, component, user=request.user).to_json(),
             "provenance": measurements.provenance_json(),
         }
     )

@@ -15,6 +15,7 @@ from ..figures import ON_CARDS, cards_of
 from ..footer import provenance_of
 from ..measurements import measurements_of
 from ..responses import data_response
+from ..written import written_of
 
 
 @require_safe
@@ -38,6 +39,7 @@ def kv_head_page(request: HttpRequest, slug: str, component: Component) -> HttpR
             for card in heads[0][1]
             if card.metric.key in measurements.absent
         ],
+        "written": written_of(model, component, user=request.user),
         "provenance": provenance_of(measurements),
         "json_url": reverse("kv-head-json", args=[model.slug, component], query=request.GET),
     }
@@ -57,5 +59,11 @@ def kv_head_json(request: HttpRequest, slug: str, component: Component) -> JsonR
             "absent": absent,
             "composition": compositions_of(measurements, model, head).to_json(),
         }
-    data = {"component": str(component), "heads": heads, "provenance": measurements.provenance_json()}
-    return data_response(data)
+    return data_response(
+        {
+            "component": str(component),
+            "heads": heads,
+            "texts": written_of(model, component, user=request.user).to_json(),
+            "provenance": measurements.provenance_json(),
+        }
+    )

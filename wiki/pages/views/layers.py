@@ -30,6 +30,7 @@ from ..responses import data_response
 from ..state import State
 from ..thumbnails import bytes_url, thumbnails_of
 from ..who_attends import source_of
+from ..written import written_of
 
 # What the metrics are: the same on every page of a layer.
 DEFINITIONS = join_markup(
@@ -64,6 +65,7 @@ def layer_page(request: HttpRequest, slug: str, component: Component) -> HttpRes
         "query": query,
         **_thumbnails_context(measurements, model, layer, query),
         **_neurons_context(measurements, model, layer, query),
+        "written": written_of(model, component, user=request.user),
         "provenance": provenance_of(measurements),
         "json_url": reverse("layer-json", args=[model.slug, component], query=request.GET),
     }
@@ -164,6 +166,7 @@ def layer_json(request: HttpRequest, slug: str, component: Component) -> JsonRes
             "residual": {value.metric.key: value.to_json() for value in residual},
             "neurons": table.to_json() if table else None,
             "absent": residual_absent | ({"neurons": table_absent} if table_absent else {}),
+            "texts": written_of(model, component, user=request.user).to_json(),
             "provenance": measurements.provenance_json(),
         }
     )

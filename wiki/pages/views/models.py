@@ -30,6 +30,7 @@ from ..model_markup import component_rows, found_rows, lens_links, map_rows, met
 from ..numbers import short, with_error
 from ..responses import data_response, progress_response
 from ..scatter import Axes, scatter_of
+from ..written import written_of
 
 # What the page's URL says: the metric of map and finder, the finder's question, the scatter's axes, another survey.
 STATE = ("metric", "top", "end", "x", "y", "survey")
@@ -85,6 +86,7 @@ def model_page(request: HttpRequest, slug: str) -> HttpResponse:
         "layer_rows": component_rows(measurements, _layer_table(model, layers)),
         "lens": lens,
         "lens_links": lens_links(measurements, lens) if lens else "",
+        "written": written_of(model, None, user=request.user),
         "provenance": provenance_of(measurements),
         "json_url": reverse("model-json", args=[model.slug], query=request.GET),
     }
@@ -132,6 +134,7 @@ def model_json(request: HttpRequest, slug: str) -> JsonResponse:
             "finder": _finder_json(request, measurements),
             "layers": {key: measured.to_json() for key, measured in layers.metrics.items()},
             "layers_absent": layers.absent,
+            "texts": written_of(model, None, user=request.user).to_json(),
             "provenance": {
                 "surveys": measurements.surveys_json(),
                 "weights": measurements.weights_json(),

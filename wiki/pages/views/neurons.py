@@ -30,6 +30,7 @@ from ..own_text import neuron_on_text, require_neuron_on_text
 from ..responses import data_response
 from ..shading import visible
 from ..who_attends import source_of
+from ..written import written_of
 
 N_IN_LEAD = 3
 
@@ -169,6 +170,7 @@ def neuron_page(request: HttpRequest, slug: str, component: Component) -> HttpRe
         "named_text": text,
         "missing_text": "" if own else text,
         **_scale(reading),
+        "written": written_of(model, component, user=request.user),
         "provenance": provenance_of(measurements),
         "json_url": reverse("neuron-json", args=[model.slug, component], query=request.GET),
     }
@@ -224,6 +226,7 @@ def neuron_json(request: HttpRequest, slug: str, component: Component) -> JsonRe
             "weights": {tokens.key: tokens.to_json() for tokens in reading.tokens},
             "nearest": {neighbours.key: neighbours.to_json() for neighbours in reading.nearest},
             "own_text": own.to_json() | {"source": source_of(own.text)} if own else None,
+            "texts": written_of(model, component, user=request.user).to_json(),
             "provenance": measurements.provenance_json(),
         }
     )

@@ -1,0 +1,307 @@
+"""What people say of a model or one of its parts: its summary, notes and talk, and what links to it.
+
+Five queries at most, however much there is: the texts, the links, and three for what these name.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from django.db.models import Case, Count, Exists, F, OuterRef, Q, QuerySet, When, Window
+from django.db.models.functions import RowNumber
+from django.urls import reverse
+from django.utils.safestring import SafeString, mark_safe
+
+from analysis.schema import Component
+from wiki.components.addresses import component_url
+from wiki.components.models import LanguageModel
+from wiki.texts.access import Person, links_visible_to, may_edit, may_write, pages_visible_to
+from wiki.texts.addresses import address_of, name_of
+from wiki.texts.models import Kind, Link, LinkKind, Page, Tag, TargetForm, Visibility
+from wiki.texts.rendering import Unrendered, render_texts
+from wiki.texts.targets import Resolution, Target
+
+# How many of each a page of a part shows; there is a list of all.
+N_NOTES, N_THREADS, N_LINKS = 3, 3, 40
+# Characters of a text that a page of a part shows; the text has a page of its own.
+LONGEST_SUMMARY, LONGEST_NOTE = 2_000, 800
+CIRCUIT = "circuit"  # the tag of articles that are circuits
+
+# What a link says, read from the end that it leads to, in the order in which they are shown.
+WORDS = {
+    LinkKind.SAME_ROLE_AS: "Said to have the same role by",
+    LinkKind.PART_OF: "Said to be a whole that it is part of by",
+    LinkKind.EVIDENCE_FOR: "Evidence for it",
+    LinkKind.EVIDENCE_AGAINST: "Evidence against it",
+    LinkKind.CONTRADICTS: "Contradicted by",
+    LinkKind.SUPERSEDES: "Superseded by",
+    LinkKind.MENTIONS: "Mentioned in",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Said:
+    """A text as a page of a part shows it."""
+
+    page: Page
+    html: SafeString
+    is_cut: bool  # the text goes on at its own address
+    may_edit: bool
+
+    @property
+    def url(self) -> str:
+        return address_of(self.page)
+
+    @property
+    def is_retracted(self) -> bool:
+        return self.page.visibility == Visibility.RETRACTED
+
+    def to_json(self) -> dict[str, Any]:
+        revision = self.page.current
+        assert revision is not None
+        return {
+            "id": self.page.pk,
+            "url": self.url,
+            "revision": revision.n,
+            "digest": revision.digest,
+            "author": self.page.author.get_username(),
+            "edited_by": revision.author.get_username(),
+            "updated_at": self.page.updated_at.isoformat(),
+            "retracted": self.is_retracted,
+            "text": revision.text,
+            "fields": revision.fields,
+        }
+
+
+@dataclasses.dataclass(frozen=True)
+class Named:
+    """Something that the page leads to by name."""
+
+    name: str
+    url: str
+    is_retracted: bool = False
+    kind: str = ""  # of the link; empty where they stand under it
+
+    def to_json(self) -> dict[str, Any]:
+        kind = {"kind": self.kind} if self.kind else {}
+        return {"name": self.name, "url": self.url, "retracted": self.is_retracted, **kind}
+
+
+@dataclasses.dataclass(frozen=True)
+class Written:
+    """All that a page of a part shows of what people wrote."""
+
+    about: str  # as links name it: `gpt2/L5H1`, or a model's slug
+    name: str  # as the page is called
+    texts_url: str  # where all of it is listed
+    may_write: bool
+    summary: Said | None
+    notes: list[Said]
+    n_notes: int
+    threads: list[Named]
+    n_threads: int
+    circuits: list[Named]
+    articles: list[Named]
+    same_role: list[Named]
+    links: list[tuple[LinkKind, list[Named]]]
+    has_more_links: bool
+
+    @property
+    def link_groups(self) -> list[tuple[str, list[Named]]]:
+        return [(WORDS[kind], sources) for kind, sources in self.links]
+
+    @property
+    def has_maths(self) -> bool:
+        return any('class="math' in each.html for each in [*self.notes, *([self.summary] if self.summary else [])])
+
+    @property
+    def belongs(self) -> list[tuple[str, list[Named]]]:
+        """What it is said to belong to and to be like."""
+        groups = [
+            ("Part of the circuits", self.circuits),
+            ("Part of", self.articles),
+            ("Same role as", self.same_role),
+        ]
+        return [(words, named) for words, named in groups if named]
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "summary": self.summary.to_json() if self.summary else None,
+            "notes": [note.to_json() for note in self.notes],
+            "n_notes": self.n_notes,
+            "talk": [thread.to_json() for thread in self.threads],
+            "n_talk": self.n_threads,
+            "circuits": [article.to_json() for article in self.circuits],
+            "articles": [article.to_json() for article in self.articles],
+            "same_role_as": [component.to_json() for component in self.same_role],
+            "linked_from": {kind.value: [source.to_json() for source in sources] for kind, sources in self.links},
+            "linked_from_more": self.has_more_links,
+            "all": self.texts_url,
+        }
+
+
+def about_of(model: LanguageModel, component: Component | None) -> str:
+    return f"{model.slug}/{component}" if component else model.slug
+
+
+def written_of(model: LanguageModel, component: Component | None, *, user: Person) -> Written:
+    """What `user` may see of what is written about a part of a model, or about the model as a whole."""
+    about = about_of(model, component)
+    pages = _pages(model, component, user)
+    of_kind = {kind: [page for page in pages if page.kind == kind] for kind in Kind}
+    shown = [*of_kind[Kind.SUMMARY], *of_kind[Kind.NOTE]]
+    links = list(_links(about, shown, user)[: 3 * N_LINKS])
+    incoming = [link for link in links if link.target == about]
+    outgoing = [link for link in links if link.target != about]
+    parts = [Target(TargetForm.COMPONENT, about) for about in _same_by_source(incoming)]
+    said, found = _said(shown, model, also=[*map(_target_of, outgoing), *parts], user=user)
+    circuits, articles = _articles(incoming, outgoing, found)
+    return Written(
+        about=about,
+        name=str(component or model.title),
+        texts_url=reverse("component-texts", args=[model.slug, component])
+        if component
+        else reverse("model-texts", args=[model.slug]),
+        may_write=may_write(user),
+        summary=next((each for each in said if each.page.kind == Kind.SUMMARY), None),
+        notes=[each for each in said if each.page.kind == Kind.NOTE],
+        n_notes=_count(of_kind[Kind.NOTE]),
+        threads=[_source(page) for page in of_kind[Kind.TALK]],
+        n_threads=_count(of_kind[Kind.TALK]),
+        circuits=circuits,
+        articles=articles,
+        same_role=_same_role(incoming, outgoing, found),
+        links=_grouped(incoming[:N_LINKS]),
+        has_more_links=len(incoming) > N_LINKS,
+    )
+
+
+def list_of_notes(model: LanguageModel, component: Component | None, part: slice, *, user: Person) -> list[Said]:
+    pages = pages_about(model, component, user=user).filter(kind=Kind.NOTE)
+    return _said(list(pages[part]), model, user=user)[0]
+
+
+def list_of_threads(model: LanguageModel, component: Component | None, part: slice, *, user: Person) -> list[Named]:
+    return [_source(page) for page in pages_about(model, component, user=user).filter(kind=Kind.TALK)[part]]
+
+
+def list_of_links(model: LanguageModel, component: Component | None, part: slice, *, user: Person) -> list[Named]:
+    links = _links(about_of(model, component), (), user)[part]
+    return [dataclasses.replace(_source(link.source), kind=link.kind) for link in links]
+
+
+def _said(
+    pages: Sequence[Page], model: LanguageModel, *, user: Person, also: Iterable[Target] = ()
+) -> tuple[list[Said], dict[Target, Resolution]]:
+    """Texts as pages show them, and what is there of what they and `also` name."""
+    cuts = [_cut(page) for page in pages]
+    texts = [Unrendered(cut, f"{page.kind}-{page.pk}", model.slug) for page, (cut, _) in zip(pages, cuts, strict=True)]
+    rendered, found = render_texts(texts, user=user, also=also)
+    said = [
+        Said(page, mark_safe(html.html), is_cut=is_cut, may_edit=may_edit(user, page))  # noqa: S308 (sanitised)
+        for page, html, (_, is_cut) in zip(pages, rendered, cuts, strict=True)
+    ]
+    return said, found
+
+
+def pages_about(model: LanguageModel, component: Component | None, *, user: Person) -> QuerySet[Page]:
+    """All texts about a part of a model or about the model as a whole, newest first."""
+    pages = pages_visible_to(user).filter(model_slug=model.slug, component=str(component or ""))
+    return pages.select_related("current__author", "author").order_by("-updated_at", "-id")
+
+
+def _pages(model: LanguageModel, component: Component | None, user: Person) -> list[Page]:
+    """The summary, the newest notes and the newest threads, each with how many of its kind there are."""
+    newest = Window(RowNumber(), partition_by="kind", order_by=[F("updated_at").desc(), F("id").desc()])
+    pages = pages_about(model, component, user=user).annotate(
+        place=newest, of_kind=Window(Count("id"), partition_by="kind")
+    )
+    return list(pages.filter(place__lte=max(N_NOTES, N_THREADS)))
+
+
+def _count(pages: Sequence[Page]) -> int:
+    return pages[0].of_kind if pages else 0  # type: ignore[attr-defined]
+
+
+def _links(about: str, shown: Iterable[Page], user: Person) -> QuerySet[Link]:
+    """The newest links to a part, kind by kind, and those by which the texts shown say what it is part of or like."""
+    slug, _, component = about.partition("/")
+    order = Case(*(When(kind=kind, then=place) for place, kind in enumerate(WORDS)))
+    own = Q(source__in=list(shown), kind__in=[LinkKind.SAME_ROLE_AS, LinkKind.PART_OF])
+    circuit = Tag.objects.filter(name=CIRCUIT)
+    return (
+        links_visible_to(user)
+        .filter(Q(target=about) | own)
+        # what is about the part links to it without saying more
+        .exclude(target=about, source__model_slug=slug, source__component=component)
+        .annotate(
+            from_circuit=Exists(circuit.filter(pages=OuterRef("source"))),
+            to_circuit=Exists(circuit.filter(pages__aliases__key=OuterRef("target"))),
+        )
+        .select_related("source__author", "source__parent__author", "source__parent__parent__author")
+        .order_by(order, "-source__updated_at", "-id")
+    )
+
+
+def _target_of(link: Link) -> Target:
+    return Target(TargetForm(link.form), link.target)
+
+
+def _same_by_source(incoming: Iterable[Link]) -> list[str]:
+    """The parts whose own texts say that this one has the same role."""
+    same = (link.source for link in incoming if link.kind == LinkKind.SAME_ROLE_AS and link.source.component)
+    return list(dict.fromkeys(source.about for source in same))
+
+
+def _same_role(incoming: Sequence[Link], outgoing: Iterable[Link], found: dict[Target, Resolution]) -> list[Named]:
+    targets = [_target_of(link) for link in outgoing if link.kind == LinkKind.SAME_ROLE_AS]
+    targets += [Target(TargetForm.COMPONENT, about) for about in _same_by_source(incoming)]
+    named = []
+    for target in dict.fromkeys(targets):
+        resolution = found.get(target)
+        if resolution and resolution.model and resolution.component:
+            named.append(Named(target.text, component_url(resolution.model, resolution.component)))
+    return named
+
+
+def _articles(
+    incoming: Iterable[Link], outgoing: Iterable[Link], found: dict[Target, Resolution]
+) -> tuple[list[Named], list[Named]]:
+    """The circuits and the other articles that a part belongs to: as they say, or as its own texts say."""
+    pages: dict[Page, bool] = {}
+    for link in incoming:
+        if link.kind == LinkKind.PART_OF and link.source.kind == Kind.ARTICLE:
+            pages[link.source] = link.from_circuit  # type: ignore[attr-defined]
+    for link in outgoing:
+        resolution = found.get(_target_of(link))
+        if link.kind == LinkKind.PART_OF and resolution and resolution.page:
+            pages.setdefault(resolution.page, link.to_circuit)  # type: ignore[attr-defined]
+    circuits = [_source(page) for page, is_circuit in pages.items() if is_circuit]
+    return circuits, [_source(page) for page, is_circuit in pages.items() if not is_circuit]
+
+
+def _grouped(links: Iterable[Link]) -> list[tuple[LinkKind, list[Named]]]:
+    groups: dict[LinkKind, list[Named]] = {}
+    for link in links:
+        is_shown = link.kind == LinkKind.PART_OF and link.source.kind == Kind.ARTICLE  # among articles
+        if not is_shown:
+            groups.setdefault(LinkKind(link.kind), []).append(_source(link.source))
+    return list(groups.items())
+
+
+def _source(page: Page) -> Named:
+    return Named(name_of(page), address_of(page), is_retracted=page.visibility == Visibility.RETRACTED)
+
+
+def _cut(page: Page) -> tuple[str, bool]:
+    """As much of a text as is shown, to the end of a paragraph where it has a short enough one."""
+    assert page.current is not None
+    text, longest = page.current.text, LONGEST_SUMMARY if page.kind == Kind.SUMMARY else LONGEST_NOTE
+    if len(text) <= longest:
+        return text, False
+    end = text.rfind("\n\n", 0, longest)
+    if end < 0:
+        end = text.rfind(" ", 0, longest)
+    return text[: end if end > 0 else longest], True
