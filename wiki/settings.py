@@ -87,6 +87,7 @@ INSTALLED_APPS = [
     "wiki.components",
     "wiki.experiments",
     "wiki.texts",
+    "wiki.search",
     "wiki.pages",
     "allauth",
     "allauth.account",

@@ -5,6 +5,7 @@ from django.urls import include, path
 urlpatterns = [
     path("", include("wiki.api.urls")),
     path("", include("wiki.accounts.urls")),
+    path("", include("wiki.search.urls")),
     path("", include("wiki.texts.urls")),
     path("", include("wiki.pages.urls")),
 ]
