@@ -87,6 +87,7 @@ INSTALLED_APPS = [
     "wiki.components",
     "wiki.experiments",
     "wiki.texts",
+    "wiki.following",
     "wiki.search",
     "wiki.pages",
     "allauth",
@@ -109,6 +110,7 @@ MIDDLEWARE = [
     "allauth.account.middleware.AccountMiddleware",
     "wiki.accounts.middleware.DemoStaysAtHome",
     "wiki.accounts.middleware.ReadingNeedsAnAccount",
+    "wiki.following.visits.NotesVisits",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 
-from django.db.models import Q, QuerySet
+from django.db.models import F, Q, QuerySet
 
 from analysis.schema import Component
 from wiki.accounts.access import people_visible_to
@@ -151,7 +151,11 @@ def _ranked_texts(query: Query, filters: Filters, components: list[FoundComponen
     if query.wanted:
         match = match_of(query.terms)
         matching = texts.filter(search_entry__words__matches=match).annotate(rank=Rank("search_entry__words", match))
-        rows = list(matching.order_by("-search_entry__pk").values_list("pk", "rank", "updated_at")[: MAX_TEXTS + 1])
+        rows = list(
+            matching.order_by(F("search_entry__page_id").desc()).values_list("pk", "rank", "updated_at")[
+                : MAX_TEXTS + 1
+            ]
+        )
         rows.sort(key=lambda row: (-row[1], -row[2].timestamp(), -row[0]))
         order |= dict.fromkeys(pk for pk, _, _ in rows)
     return list(order)

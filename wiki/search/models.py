@@ -12,7 +12,7 @@ from django.db import models
 from wiki.texts.models import Page
 
 
-class WordsField(models.TextField):  # type: ignore[type-arg] (Django's own is none at run time)
+class WordsField(models.TextField):  # type: ignore[type-arg]  # at run time it takes none
     """The words of a row as its database has them. On SQLite it is the column that FTS5 names after its table."""
 
     def db_type(self, connection: Any) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect, HttpResponseRedirect
+from django.urls import reverse
 from django.views.decorators.http import require_safe
 
+from analysis.schema import Component, SchemaError
 from wiki.components.addresses import component_url
 
 from ..addresses import get_model, parse_component, url_of
@@ -19,8 +21,19 @@ def jump(request: HttpRequest) -> HttpResponse:
     try:
         return HttpResponseRedirect(url_of(typed, slug=request.GET.get("model", "").strip()))
     except NotFound as refusal:
+        if not _names_component(typed):
+            return HttpResponseRedirect(reverse("search", query={"q": typed}))
         refusal.typed = typed  # all of it, whichever part was not found
         raise
+
+
+def _names_component(text: str) -> bool:
+    """Whether it is the name of a component in some notation; other words are looked for in texts."""
+    try:
+        Component.parse(text.rpartition("/")[2])
+    except SchemaError:
+        return False
+    return True
 
 
 @require_safe
