@@ -90,6 +90,8 @@ INSTALLED_APPS = [
     "wiki.moderation",
     "wiki.coverage",
     "wiki.articles",
+    "wiki.following",
+    "wiki.search",
     "wiki.pages",
     "allauth",
     "allauth.account",
@@ -112,6 +114,7 @@ MIDDLEWARE = [
     "wiki.accounts.middleware.DemoStaysAtHome",
     "wiki.accounts.middleware.NamesStayPrivate",
     "wiki.accounts.middleware.ReadingNeedsAnAccount",
+    "wiki.following.visits.NotesVisits",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 

@@ -6,6 +6,8 @@ urlpatterns = [
     path("", include("wiki.api.urls")),
     path("", include("wiki.accounts.urls")),
     path("", include("wiki.moderation.urls")),
+    path("", include("wiki.search.urls")),
+    path("", include("wiki.following.urls")),
     path("", include("wiki.texts.urls")),
     path("", include("wiki.pages.urls")),
 ]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import html
 import re
 
 import pytest
@@ -45,9 +46,7 @@ def test_canonical_name_without_its_slash_keeps_the_view(client: Client, model: 
         ("/m/%00/", "no model of that name is here."),
         ("/m/%00/L1H2/", "no model of that name is here."),
         ("/m/tiny/%00/", "Reading a component name: expected something like L5H1"),
-        ("/jump/?q=%00", "Reading a component name: expected something like L5H1"),
         ("/jump/?q=L1H2&model=%00", "no model of that name is here."),
-        ("/jump/?q=%F0%9F%99%82/%FF", "no model of that name is here."),
         (f"/m/tiny/L{'9' * 400}H1/", "Reading a component name: expected something like L5H1"),
         ("/nowhere/", "There is no page at /nowhere/."),
     ],
@@ -96,10 +95,23 @@ def test_jump_needs_no_model_where_there_is_one(client: Client, model: LanguageM
 
 def test_jump_that_leads_nowhere_says_so_and_keeps_the_text(client: Client, model: LanguageModel) -> None:
     build_model("other")
-    for query in ("q=no such thing", "q=no such thing&model=tiny", "q=L99H1&model=tiny", "q=missing/L1H1", "q=1.2"):
+    for query in ("q=L99H1&model=tiny", "q=missing/L1H1", "q=1.2"):
         response = client.get(f"/jump/?{query}")
+        typed = query[2:].split("&")[0]
         assert response.status_code == 404
-        assert f'value="{query[2:].split("&")[0]}"' in response.content.decode()
+        assert f'value="{typed}"' in response.content.decode()
+        assert (
+            f'<a href="/search/?q={typed.replace("/", "%2F")}">Search texts for “{typed}”' in response.content.decode()
+        )
+
+
+@pytest.mark.parametrize("typed", ["no such thing", "no/such thing", "\0", "🙂/\ufffd", "@alice", '"><script src=x>'])
+@pytest.mark.parametrize("slug", ["", "tiny"])
+def test_words_that_are_no_name_are_looked_for(client: Client, model: LanguageModel, typed: str, slug: str) -> None:
+    response = client.get("/jump/", {"q": typed, "model": slug}, follow=True)
+    assert response.status_code == 200
+    assert response.redirect_chain[0][0].startswith("/search/?q=")
+    assert html.escape(typed.replace("\0", "")) in response.content.decode()
 
 
 @pytest.mark.parametrize("at_hand", ["", "&model=tiny"])

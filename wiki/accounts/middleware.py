@@ -16,7 +16,7 @@ from .models import User
 
 # What signs people in, says whether the site is well, and is signed by workers; static files are answered before.
 OPEN = ("/accounts/", "/health/", "/api/jobs/")
-DATA = (".json", ".u8", ".f32")
+DATA = (".json", ".atom", ".u8", ".f32")
 SENTENCE = "Reading this site: expected somebody who is signed in, got nobody."
 
 

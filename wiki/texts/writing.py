@@ -19,6 +19,7 @@ from .drafts import draft_target
 from .errors import AlreadyThere, EditConflict, TextError
 from .links import replace_links
 from .models import Alias, AuditEntry, Draft, Kind, Page, Revision, TargetForm
+from .signals import article_renamed, revision_saved
 from .targets import key_of, normalise
 from .versions import bump, scopes_of_page
 
@@ -169,6 +170,7 @@ def rename_article(page: Page, author: User, title: str, *, reason: str = "") ->
             AuditEntry.objects.create(
                 actor=author, page=page, action=AuditEntry.Action.RENAME, before=before, after=title, reason=reason
             )
+            article_renamed.send(sender=Page, page=page)
             bump(scopes_of_page(page))
     except IntegrityError:
         _require_free(page)  # another page was given the title at the same time
@@ -221,7 +223,9 @@ def _append(
     )
     page.current, page.updated_at = revision, now
     page.save(update_fields=["current", "version", "updated_at"])
-    return revision, replace_links(page, text=text, fields=fields)
+    scopes = replace_links(page, text=text, fields=fields)
+    revision_saved.send(sender=Page, page=page, revision=revision)
+    return revision, scopes
 
 
 def _submission_name(submission: str, content: list[Any]) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect, HttpResponseRedirect
 from django.shortcuts import render
+from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from analysis.schema import Component, SchemaError
@@ -27,19 +28,19 @@ def jump(request: HttpRequest) -> HttpResponse:
             return HttpResponseRedirect(models[0].get_absolute_url())
         if models:
             return render(request, "pages/jump.html", {"models": models, "typed": typed})
+        if not _names_component(typed):
+            return HttpResponseRedirect(reverse("search", query={"q": typed}))
         refusal.typed = typed  # all of it, whichever part was not found
-        if _may_be_a_model(typed):
-            refusal.args = (f"Looking for “{typed[:64]}”: no model here has that in its name. {refusal}",)
         raise
 
 
-def _may_be_a_model(typed: str) -> bool:
-    """Whether it names no component of any model, so that a model may have been meant."""
+def _names_component(text: str) -> bool:
+    """Whether it is the name of a component in some notation; other words are looked for in texts."""
     try:
-        Component.parse(typed)
+        Component.parse(text.rpartition("/")[2])
     except SchemaError:
-        return "/" not in typed
-    return False
+        return False
+    return True
 
 
 @require_safe

@@ -123,6 +123,7 @@ def _text_page(request: HttpRequest, page: Page) -> HttpResponse:
     context = {
         "page": page,
         "name": name_of(page),
+        "watch_target": targets_of(page)[0],
         "revision": revision,
         "is_newest": revision.n == page.version,
         "rendered": rendered[0],

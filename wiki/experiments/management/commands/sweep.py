@@ -6,6 +6,7 @@ import time
 from argparse import ArgumentParser
 from typing import Any
 
+from django.core.management import call_command
 from django.core.management.base import BaseCommand
 from django.db import Error as DatabaseError
 from django.db import close_old_connections
@@ -18,6 +19,8 @@ logger = logging.getLogger(__name__)
 
 # The store is asked for surveys made from a shell so often: an object store counts and charges its listings.
 ADOPT_SECONDS = 15.0
+# How often e-mails are looked for that are due.
+DIGEST_SECONDS = 60
 
 
 class Command(BaseCommand):
@@ -31,6 +34,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         adopted_at = -math.inf
+        digests_at = time.monotonic()
         while True:
             try:
                 close_old_connections()  # one that broke is not used again
@@ -47,4 +51,15 @@ class Command(BaseCommand):
                 logger.error("Looking for surveys made from a shell: %s", error)
             if not options["every"]:
                 return
+            if time.monotonic() >= digests_at:
+                send_digests()
+                digests_at = time.monotonic() + DIGEST_SECONDS
             time.sleep(options["every"])
+
+
+def send_digests() -> None:
+    """Send what is due by a command of an app above this one; whatever it fails at, sweeping goes on."""
+    try:
+        call_command("send_digests")
+    except Exception:
+        logger.exception("Sending digests: it failed; trying again later.")

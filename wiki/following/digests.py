@@ -1,0 +1,133 @@
+"""What was not read, by e-mail, to who asked for it: each once, however many send at once."""
+
+from __future__ import annotations
+
+import datetime
+import logging
+import smtplib
+from urllib.parse import urljoin
+
+from django.core import signing
+from django.core.mail import EmailMessage
+from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.template.loader import render_to_string
+from django.urls import reverse
+from django.utils import timezone
+
+from wiki.accounts.models import User
+from wiki.texts.addresses import name_of
+
+from .access import notifications_visible_to
+from .models import Digest, Notification, Preferences
+
+logger = logging.getLogger(__name__)
+
+PERIODS = {Digest.DAILY: datetime.timedelta(days=1), Digest.WEEKLY: datetime.timedelta(days=7)}
+MAX_SHOWN = 50
+MAX_SENT = 20  # in one run: whoever runs it has other things to do, and runs it again soon
+_SALT = "wiki.following.unsubscribe"
+
+
+def send_digests() -> int:
+    """Send the digests that are due; return how many were sent."""
+    return sum(send_digest(preferences) for preferences in due_digests()[:MAX_SENT])
+
+
+def due_digests() -> list[Preferences]:
+    """Whose time has come, with something that was neither read nor sent, and a verified address to send it to."""
+    now = timezone.now()
+    is_due = Q()
+    for digest, period in PERIODS.items():
+        is_due |= Q(digest=digest) & (Q(digest_sent_at=None) | Q(digest_sent_at__lte=now - period))
+    waiting = Notification.objects.filter(receiver=OuterRef("pk"), read_at=None, mailed_at=None)
+    verified = Q(user__emailaddress__verified=True, user__emailaddress__primary=True)
+    found = Preferences.objects.filter(Exists(waiting), is_due, verified, user__is_active=True).exclude(site="")
+    return list(found.select_related("user").order_by("digest_sent_at", "pk")[: MAX_SENT * 5])
+
+
+def send_digest(preferences: Preferences) -> bool:
+    """Send one person's digest, unless another process does it now or there is nothing that they may see."""
+    user, before, now = preferences.user, preferences.digest_sent_at, timezone.now()
+    waiting = notifications_visible_to(user).filter(read_at=None, mailed_at=None)
+    if not waiting.exists():
+        return False
+    row = Preferences.objects.filter(pk=preferences.pk)
+    # whoever changes it from what was read sends it: of two processes one
+    if not row.filter(digest=preferences.digest, digest_sent_at=before).update(digest_sent_at=now):
+        return False
+    shown = list(with_names(waiting)[: MAX_SHOWN + 1])
+    try:
+        message_of(preferences, shown).send()
+    except (OSError, smtplib.SMTPException) as error:
+        logger.error("Sending a digest to %s: %s; trying again later.", user, error)
+        row.filter(digest_sent_at=now).update(digest_sent_at=before)
+        return False
+    # what came in meanwhile is in the next one
+    Notification.objects.filter(receiver=user, pk__lte=max(each.pk for each in shown), mailed_at=None).update(
+        mailed_at=now
+    )
+    return True
+
+
+def with_names(notifications: QuerySet[Notification]) -> QuerySet[Notification]:
+    """Notifications with all that their lines show, in one query."""
+    return notifications.select_related(
+        "revision__author", "page__author", "page__parent__author", "page__parent__parent__author"
+    ).defer("revision__text")
+
+
+def message_of(preferences: Preferences, notifications: list[Notification]) -> EmailMessage:
+    """The digest, which mail programs can unsubscribe from with one click (RFC 8058)."""
+    user = preferences.user
+    unsubscribe = urljoin(preferences.site, reverse("unsubscribe", args=[token_of(user)]))
+    lines = [
+        (line_of(each), urljoin(preferences.site, reverse("notification", args=[each.pk])))
+        for each in notifications[:MAX_SHOWN]
+    ]
+    context = {
+        "person": user,
+        "lines": lines,
+        "has_more": len(notifications) > MAX_SHOWN,
+        "all_url": urljoin(preferences.site, reverse("notifications")),
+        "settings_url": urljoin(preferences.site, reverse("notification-settings")),
+        "unsubscribe_url": unsubscribe,
+    }
+    n = len(lines)
+    return EmailMessage(
+        subject=f"[Loupe] {'more than ' if context['has_more'] else ''}{n} new notification{'s' if n != 1 else ''}",
+        body=render_to_string("following/email/digest.txt", context),
+        to=[user.email],
+        headers={"List-Unsubscribe": f"<{unsubscribe}>", "List-Unsubscribe-Post": "List-Unsubscribe=One-Click"},
+    )
+
+
+def line_of(notification: Notification) -> str:
+    """What happened, in one line."""
+    author, name = notification.revision.author.get_username(), name_of(notification.page)
+    did = {
+        "mention": f"{author} mentions you in {name}",
+        "reply": f"{author} answers you: {name}",
+        "naming": f"{author} names {notification.target}, which you watch, in {name}",
+        "edit": f"{author} {'writes' if notification.revision.n == 1 else 'edits'} {name}",
+    }
+    return did[notification.reason]
+
+
+def token_of(user: User) -> str:
+    """What stops the digests of one person, without signing in; it does not expire."""
+    return signing.dumps(user.pk, salt=_SALT)
+
+
+def stop_digests(token: str) -> User | None:
+    """Send no more digests to whom the token is of; None where it is nobody's."""
+    user = user_of(token)
+    if user is not None:
+        Preferences.objects.filter(user=user).update(digest=Digest.OFF)
+    return user
+
+
+def user_of(token: str) -> User | None:
+    try:
+        return User.objects.filter(pk=signing.loads(token, salt=_SALT)).first()
+    except signing.BadSignature:
+        return None

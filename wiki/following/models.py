@@ -1,0 +1,87 @@
+"""What people are told of, how they want to be told, and when they were here."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from wiki.texts.models import Page, Revision
+
+
+class Reason(models.TextChoices):
+    """Why somebody is told of a revision; of several the first."""
+
+    MENTION = "mention"  # it names them, which no earlier revision of the page did
+    REPLY = "reply"  # it answers what they wrote
+    EDIT = "edit"  # it changes, or is about, what they watch
+    NAMING = "naming"  # it names what they watch, which no earlier revision of the page did
+
+
+class Notification(models.Model):
+    """That somebody is told of a revision, once. Whether they may see it is asked whenever it is shown or sent."""
+
+    receiver = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="notifications")
+    revision = models.ForeignKey(Revision, on_delete=models.CASCADE, related_name="notifications")
+    page = models.ForeignKey(Page, on_delete=models.CASCADE, related_name="notifications")  # the revision's
+    reason = models.CharField(max_length=10, choices=Reason)
+    target = models.CharField(max_length=200, blank=True, default="")  # what they watch; empty: a mention or a reply
+    created_at = models.DateTimeField(default=timezone.now)
+    read_at = models.DateTimeField(null=True)  # NULL: not read
+    mailed_at = models.DateTimeField(null=True)  # NULL: in no digest that was sent
+
+    class Meta:
+        ordering = ["-created_at", "-id"]
+        constraints = [models.UniqueConstraint(fields=["receiver", "revision"], name="told_once_of_a_revision")]
+        indexes = [
+            models.Index(fields=["receiver", "-created_at", "-id"], name="notifications_of_a_person"),
+            models.Index(fields=["receiver"], condition=Q(read_at=None), name="unread_notifications"),
+            models.Index(fields=["page", "reason"], name="told_of_a_page"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.reason} of revision {self.revision_id} for {self.receiver_id}"
+
+
+class Digest(models.TextChoices):
+    """How often what was not read is sent by e-mail."""
+
+    OFF = "off", "never"
+    DAILY = "daily", "once a day"
+    WEEKLY = "weekly", "once a week"
+
+
+class Preferences(models.Model):
+    """How somebody wants to be told. Who has no row has the defaults."""
+
+    user = models.OneToOneField(
+        settings.AUTH_USER_MODEL, primary_key=True, on_delete=models.CASCADE, related_name="following"
+    )
+    watches_own = models.BooleanField(default=True)  # whether what they write is watched from then on
+    digest = models.CharField(max_length=10, choices=Digest, default=Digest.OFF)
+    # `https://host` where they asked for the digest: its links lead there. Empty: they never did.
+    site = models.CharField(max_length=300, blank=True, default="")
+    digest_sent_at = models.DateTimeField(null=True)  # NULL: none was sent yet
+
+    class Meta:
+        verbose_name_plural = "preferences"
+
+    def __str__(self) -> str:
+        return f"preferences of {self.user_id}"
+
+
+class LastSeen(models.Model):
+    """When somebody was here. A visit ends with half an hour of silence."""
+
+    user = models.OneToOneField(
+        settings.AUTH_USER_MODEL, primary_key=True, on_delete=models.CASCADE, related_name="last_seen"
+    )
+    seen_at = models.DateTimeField()  # within some minutes
+    before = models.DateTimeField(null=True)  # when the visit before this one ended; NULL: this is the first
+
+    class Meta:
+        verbose_name_plural = "last seen"
+
+    def __str__(self) -> str:
+        return f"{self.user_id} at {self.seen_at}"

@@ -1,0 +1,89 @@
+"""Telling people of revisions, within the transaction that saves them. A constant number of queries."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import Q
+from django.utils import timezone
+
+from wiki.accounts.models import User
+from wiki.texts.models import Kind, Page, Revision, TargetForm, Watch
+from wiki.texts.targets import targets_of
+
+from .models import Notification, Preferences, Reason
+
+
+def tell_of_signal(sender: type[Page], page: Page, revision: Revision, **kwargs: Any) -> None:
+    watch_own(page, revision.author)
+    tell_of(page, revision)
+
+
+def tell_of(page: Page, revision: Revision) -> None:
+    """Tell everybody but its author: whom it names, whom it answers, who watches what it changes or newly names."""
+    links = dict(page.links.values_list("target", "form"))
+    mentioned = {target[1:] for target, form in links.items() if form == TargetForm.PERSON}
+    changed = changed_targets(page, revision)
+    named = {target for target, form in links.items() if form != TargetForm.PERSON} - changed
+    # whom a first revision answers; -1: nobody
+    answered = page.parent.author_id if page.parent and revision.n == 1 else -1
+
+    told: dict[int, tuple[Reason, str]] = {}
+    # of several reasons the first one in `Reason` stays, so the last goes in first
+    watches = Watch.objects.filter(target__in=changed | named, user__is_active=True).order_by("-target")
+    watching = list(watches.values_list("user_id", "target"))
+    told |= {user: (Reason.NAMING, target) for user, target in watching if target in named}
+    told |= {user: (Reason.EDIT, target) for user, target in watching if target in changed}
+    people = User.objects.filter(Q(username__in=mentioned) | Q(pk=answered), is_active=True).values_list(
+        "pk", "username"
+    )
+    by_name = {name: pk for pk, name in people}
+    if answered in by_name.values():
+        told[answered] = (Reason.REPLY, "")
+    told |= {by_name[name]: (Reason.MENTION, "") for name in mentioned if name in by_name}
+
+    # what a page named already is not told again whenever somebody edits it
+    once = (Reason.MENTION, Reason.NAMING)
+    if revision.n > 1 and any(reason in once for reason, _ in told.values()):
+        earlier = set(
+            Notification.objects.filter(page=page, reason__in=once).values_list("receiver_id", "reason").distinct()
+        )
+        told = {user: why for user, why in told.items() if (user, why[0]) not in earlier}
+    told.pop(revision.author_id, None)
+    Notification.objects.bulk_create(
+        [
+            Notification(receiver_id=user, revision=revision, page=page, reason=reason, target=target)
+            for user, (reason, target) in sorted(told.items())
+        ],
+        ignore_conflicts=True,
+    )
+
+
+def changed_targets(page: Page, revision: Revision) -> set[str]:
+    """What watchers hear of this revision by: the page by all its names, what it is about and hangs on, its author."""
+    targets = {f"a/{page.pk}", f"@{revision.author.get_username()}", *targets_of(page)}
+    each: Page | None = page
+    while each is not None:
+        targets |= {each.model_slug, each.about} - {""}
+        each = each.parent
+        if each is not None:
+            targets |= {f"a/{each.pk}", *targets_of(each)}
+    return targets
+
+
+def own_target(page: Page) -> str:
+    """What is watched of a page: its thread of a reply, its component of a summary, its title of an article."""
+    if page.kind == Kind.TALK and page.parent is not None and page.parent.kind == Kind.TALK:
+        return f"a/{page.parent_id}"
+    return page.key or (page.about if page.kind == Kind.SUMMARY else f"a/{page.pk}")
+
+
+def watch_own(page: Page, author: User) -> None:
+    """Have the author watch what they write, unless they do not want that."""
+    if not Preferences.objects.filter(user=author, watches_own=False).exists():
+        Watch.objects.bulk_create([Watch(user=author, target=own_target(page))], ignore_conflicts=True)
+
+
+def mark_read(notifications: Any) -> int:
+    """Mark notifications (a queryset of one person's) as read; return how many were not."""
+    return int(notifications.filter(read_at=None).update(read_at=timezone.now()))

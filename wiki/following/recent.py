@@ -1,0 +1,139 @@
+"""What was changed lately, by filters, page after page by where the one before ended."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import re
+
+from django.db.models import Q, QuerySet
+from django.db.models.functions import Coalesce, Length
+from django.http import QueryDict
+
+from analysis.schema import SLUG
+from wiki.texts.access import Person, revisions_visible_to
+from wiki.texts.models import Kind, Link, Page, Revision, Tag
+from wiki.texts.targets import key_of
+
+PAGE_SIZE = 50
+NAMES = ("kind", "model", "person", "tag", "only", "since")
+KINDS = {
+    "": "everything",
+    Kind.SUMMARY.value: "summaries",
+    Kind.NOTE.value: "notes",
+    Kind.ARTICLE.value: "articles",
+    Kind.TALK.value: "talk",
+}
+ONLY = {"": "new and changed", "new": "only new pages"}
+_PLACE = re.compile(r"(-?\d{1,17})-(\d{1,18})", re.ASCII)
+_EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+_MICROSECOND = datetime.timedelta(microseconds=1)
+
+
+class RecentError(Exception):
+    """The address asks for changes that cannot be looked for; the message is one sentence."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """Where a page of changes ended."""
+
+    at: datetime.datetime
+    pk: int
+
+    @classmethod
+    def of(cls, text: str) -> Place:
+        match = _PLACE.fullmatch(text)
+        try:
+            if match is None:
+                raise ValueError
+            return cls(_EPOCH + int(match[1]) * _MICROSECOND, int(match[2]))
+        except (ValueError, OverflowError) as error:
+            raise RecentError(
+                f"Listing changes: expected a place that a page of them ended at, got “{text[:40]}”."
+            ) from error
+
+    def __str__(self) -> str:
+        return f"{(self.at - _EPOCH) // _MICROSECOND}-{self.pk}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Filters:
+    """What the address asks for; empty: everything."""
+
+    kind: str = ""
+    model: str = ""  # slug
+    person: str = ""  # username
+    tag: str = ""
+    only: str = ""  # a key of ONLY
+    since: datetime.datetime | None = None
+    before: Place | None = None
+
+    @classmethod
+    def of(cls, parameters: QueryDict) -> Filters:
+        given = {name: parameters.get(name, "").strip() for name in NAMES}
+        for name, allowed in (("kind", KINDS), ("only", ONLY)):
+            if given[name] not in allowed:
+                choices = ", ".join(filter(None, allowed))
+                raise RecentError(f"Listing changes: expected {name} of {choices}, got “{given[name][:40]}”.")
+        if given["model"] and not SLUG.fullmatch(given["model"]):
+            raise RecentError(f"Listing changes: expected a model's slug, got “{given['model'][:40]}”.")
+        for name in ("person", "tag"):
+            if not given[name].isprintable() or len(given[name]) > 150:
+                raise RecentError(f"Listing changes: expected the name of a {name}, got what cannot be one.")
+        before = parameters.get("before", "")
+        return cls(
+            kind=given["kind"],
+            model=given["model"],
+            person=given["person"].removeprefix("@"),
+            tag=key_of(given["tag"]),
+            only=given["only"],
+            since=_moment(given["since"]),
+            before=Place.of(before) if before else None,
+        )
+
+
+def _moment(text: str) -> datetime.datetime | None:
+    try:
+        moment = datetime.datetime.fromisoformat(text) if text else None
+    except ValueError as error:
+        raise RecentError(f"Listing changes: expected a time like 2026-01-31T12:00, got “{text[:40]}”.") from error
+    if moment is None:
+        return None
+    if not 1900 <= moment.year <= 9000:
+        raise RecentError(f"Listing changes: expected a time of these centuries, got “{text[:40]}”.")
+    return moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)
+
+
+def recent_revisions(filters: Filters, *, user: Person) -> QuerySet[Revision]:
+    """The revisions that these filters leave, of what `user` may see, newest first, with what a list shows of each;
+    `grew_by` is how many characters longer the text is than the one that it was made of."""
+    revisions = revisions_visible_to(user)
+    if filters.kind:
+        revisions = revisions.filter(page__kind=filters.kind)
+    if filters.model:
+        revisions = revisions.filter(page__in=_pages_of_model(filters.model))
+    if filters.person:
+        revisions = revisions.filter(author__username=filters.person)
+    if filters.tag:
+        tagged = Tag.pages.through.objects.filter(tag__name=filters.tag)
+        revisions = revisions.filter(page__in=tagged.values("page"))
+    if filters.only == "new":
+        revisions = revisions.filter(n=1)
+    if filters.since:
+        revisions = revisions.filter(created_at__gt=filters.since)
+    if filters.before:
+        at, pk = filters.before.at, filters.before.pk
+        revisions = revisions.filter(created_at__lte=at).exclude(created_at=at, pk__gte=pk)
+    return (
+        revisions.annotate(grew_by=Length("text") - Coalesce(Length("base__text"), 0))
+        .defer("text")
+        .select_related("author", "page__author", "page__parent__author", "page__parent__parent__author")
+        .order_by("-created_at", "-pk")
+    )
+
+
+def _pages_of_model(slug: str) -> QuerySet[Page]:
+    """About it or a part of it, or naming it or one."""
+    links = Link.objects.filter(Q(target=slug) | Q(target__startswith=f"{slug}/"))
+    return Page.objects.filter(Q(model_slug=slug) | Q(pk__in=links.values("source")))

@@ -1,0 +1,70 @@
+"""The place of a text where what was looked for stands thickest."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Set
+
+from .words import words_of
+
+LENGTH = 240  # characters
+MAX_READ = 50_000  # of a text; a snippet of a longer one is of its beginning
+_LINK = re.compile(r"!?\[\[(?:[a-z-]+::)?([^\[\]|\n]*(?:\[\d+\])?)(?:\|([^\[\]\n]*))?\]\]")
+_MARKS = re.compile(r"^[ \t]*(?:#{1,6}|>|[-*+]|\d+\.)[ \t]+|[*`~]{1,3}|\[([^\]]*)\]\([^)]*\)", re.MULTILINE)
+
+
+@dataclasses.dataclass(frozen=True)
+class Piece:
+    """A stretch of a snippet."""
+
+    text: str
+    is_marked: bool
+
+
+def snippet_of(text: str, terms: Set[str]) -> list[Piece]:
+    """The part of a text, without the marks of its Markdown, that has most of these terms, each of them marked."""
+    plain = _plain(text[:MAX_READ])
+    found = [word for word in words_of(plain) if word.term in terms]
+    start, end = _window(plain, [(word.start, word.term) for word in found])
+    pieces = [Piece("… ", is_marked=False)] if start else []
+    at = start
+    for word in found:
+        if word.start >= at and word.end <= end:
+            pieces += [
+                Piece(plain[at : word.start], is_marked=False),
+                Piece(plain[word.start : word.end], is_marked=True),
+            ]
+            at = word.end
+    pieces.append(Piece(plain[at:end] + (" …" if end < len(plain) else ""), is_marked=False))
+    return [piece for piece in pieces if piece.text]
+
+
+def _plain(text: str) -> str:
+    text = _LINK.sub(lambda match: match[2] or match[1], text)
+    return " ".join(_MARKS.sub(lambda match: match[1] or "", text).split())
+
+
+def _window(text: str, found: list[tuple[int, str]]) -> tuple[int, int]:
+    """From where to where: the first place with most different terms, cut between words."""
+    best, most, first = 0, 0, 0
+    counts: dict[str, int] = {}
+    for place, term in found:
+        counts[term] = counts.get(term, 0) + 1
+        while found[first][0] < place - LENGTH * 3 // 4:
+            dropped = found[first][1]
+            counts[dropped] -= 1
+            if not counts[dropped]:
+                del counts[dropped]
+            first += 1
+        if len(counts) > most:
+            best, most = found[first][0], len(counts)
+    start = max(0, best - LENGTH // 4)
+    if start + LENGTH >= len(text):
+        start = max(0, len(text) - LENGTH)
+    if start:
+        start = text.find(" ", start, best) + 1 or start
+    end = min(len(text), start + LENGTH)
+    if end < len(text):
+        end = max(text.rfind(" ", start, end), start + LENGTH // 2) if " " in text[start:end] else end
+    return start, end

@@ -1,0 +1,10 @@
+"""What apps above this one hear of, within the transaction that does it: what they fail to do undoes it."""
+
+from __future__ import annotations
+
+from django.dispatch import Signal
+
+# A page has a new revision, and its links are those of it: `page`, `revision`.
+revision_saved = Signal()
+# An article has another title: `page`.
+article_renamed = Signal()
