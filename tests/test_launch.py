@@ -108,7 +108,7 @@ def test_demo_accounts_are_made_unless_the_site_is_for_others(
     monkeypatch.setenv("LOUPE_DATA", str(tmp_path))
     for other in ("LOUPE_HOSTS", "LOUPE_HTTPS", "LOUPE_DATABASE_URL", "LOUPE_DEMO"):
         monkeypatch.delenv(other, raising=False)
-    assert prepare_environment()["LOUPE_DEMO"] == "yes"
+    assert prepare_environment()["LOUPE_DEMO"] == "1"
     monkeypatch.setenv(name, "no")
     assert prepare_environment().get("LOUPE_DEMO", "no") == "no"
 

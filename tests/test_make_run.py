@@ -69,7 +69,7 @@ class Run:
             time.sleep(0.2)
 
     def wait_until_up(self) -> None:
-        self.wait_until(lambda: f"Loupe is at {self.url}/" in self.output, what="the address")
+        self.wait_until(lambda: f"Loupe is at http://localhost:{self.port}/" in self.output, what="the address")
         self.wait_until(self._answers, what="the site to answer")
 
     def _answers(self) -> bool:

@@ -25,6 +25,7 @@ from honcho.manager import Manager
 
 ROOT = Path(__file__).resolve().parent.parent
 HOST = "127.0.0.1"
+NAME = "localhost"  # of the same; browsers allow passkeys at names alone
 MODEL = "smollm2-135m-instruct-q4"
 SITE_PROCESSES = 2
 SWEEP_SECONDS = 5
@@ -89,7 +90,7 @@ def embedded_environment(port: int) -> dict[str, str]:
         **own_secrets,
     }
     if not any(os.environ.get(name) for name in NOT_A_DEMO):
-        defaults["LOUPE_DEMO"] = "yes"
+        defaults["LOUPE_DEMO"] = "1"
     given = {name: value for name, value in os.environ.items() if value}  # a variable that is empty is not set
     return defaults | given | {"PORT": str(port), "LOUPE_DATA": str(data)}
 
@@ -141,7 +142,7 @@ def prepare_site(environment: dict[str, str]) -> None:
     ):
         print(f"Loupe: {doing}", flush=True)
         run_manage(arguments, environment, doing=doing)
-    if environment.get("LOUPE_DEMO") == "yes":
+    if environment.get("LOUPE_DEMO") in ("1", "yes"):
         run_manage(["demo_accounts"], environment, doing="making demo accounts")
 
 
@@ -165,7 +166,7 @@ def supervise(environment: dict[str, str]) -> int:
     manager = Manager()
     for name, command in (("site", site), ("worker", kept_alive), ("sweeper", sweeper)):
         manager.add_process(name, command, env=environment, cwd=str(ROOT))
-    print(f"\nLoupe is at http://{HOST}:{environment['PORT']}/  (Ctrl-C ends it)\n", flush=True)
+    print(f"\nLoupe is at http://{NAME}:{environment['PORT']}/  (Ctrl-C ends it)\n", flush=True)
     # honcho ends its processes at Ctrl-C and at SIGTERM; a terminal that is closed must do the same
     if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
         signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))

@@ -44,9 +44,9 @@ def _one_of(name: str, *choices: str) -> str:
 
 def _yes(name: str, *, unset: str = "no") -> bool:
     text = env.str(name, default="") or unset
-    if text not in ("no", "yes"):
+    if text not in ("no", "yes", "0", "1"):
         raise ImproperlyConfigured(f"Reading {name}: expected yes or no, got “{text}”.")
-    return bool(text == "yes")
+    return text in ("yes", "1")
 
 
 def _all_or_none(*names: str) -> list[str]:
@@ -107,6 +107,8 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "allauth.account.middleware.AccountMiddleware",
+    "wiki.accounts.middleware.DemoStaysAtHome",
+    "wiki.accounts.middleware.NamesStayPrivate",
     "wiki.accounts.middleware.ReadingNeedsAnAccount",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]

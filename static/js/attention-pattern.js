@@ -164,6 +164,7 @@ class AttentionPattern extends HTMLElement {
         this.key = key;
         const url = new URL(location.href);
         this.writeQuery(url);
+        if (position === null) url.hash = "";
         url.searchParams.set("text", new URL(this.tokens[0].href).searchParams.get("text"));
         history.replaceState(null, "", url);
         for (const link of document.querySelectorAll("a[data-keeps-query]")) {

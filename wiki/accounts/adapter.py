@@ -54,7 +54,7 @@ class AccountAdapter(DefaultAccountAdapter):
         """Refuse demo accounts where they may not be."""
         response = super().pre_login(request, user, **given)
         if response is None and not may_sign_in(user, request):
-            sentence = "Demo accounts sign in from the machine that the site runs on, where LOUPE_DEMO=yes."
+            sentence = "Demo accounts sign in from the machine that the site runs on, where LOUPE_DEMO=1."
             return render(request, "403.html", {"sentence": sentence}, status=403)
         return response
 

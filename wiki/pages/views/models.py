@@ -8,7 +8,6 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
-from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
@@ -30,7 +29,7 @@ from ..metric_groups import HEAD_METRICS_BY_KEY, METRIC_GROUPS
 from ..model_figures import chosen_metric, require_known
 from ..model_markup import component_rows, found_rows, lens_links, map_rows, metric_options
 from ..numbers import short, with_error
-from ..responses import data_response, progress_response
+from ..responses import data_response, page_response, progress_response
 from ..scatter import Axes, scatter_of
 from ..wanted import wanted_parts
 from ..written import written_of
@@ -97,7 +96,8 @@ def model_page(request: HttpRequest, slug: str) -> HttpResponse:
         "provenance": provenance_of(measurements),
         "json_url": reverse("model-json", args=[model.slug], query=request.GET),
     }
-    return render(request, "pages/model.html", context)
+    missing = context["missing"] or question.missing or axes.missing
+    return page_response(request, "pages/model.html", context, missing=bool(missing))
 
 
 def _coverage_context(request: HttpRequest, measurements: Measurements) -> dict[str, Any]:
@@ -107,7 +107,7 @@ def _coverage_context(request: HttpRequest, measurements: Measurements) -> dict[
     wanted = wanted_parts(measurements, coverage)
     return {
         "coverage_map": drawn,
-        "coverage_rows": coverage_rows(measurements.model_url, drawn),
+        "coverage_rows": coverage_rows(measurements, drawn),
         "wanted": wanted[:N_WANTED],
         "n_wanted": len(wanted),
         "first": 0,

@@ -14,7 +14,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         if not settings.DEMO:
-            raise CommandError("Making demo accounts: expected LOUPE_DEMO=yes, got no.")
+            raise CommandError("Making demo accounts: expected LOUPE_DEMO=1, got 0.")
         print("\nTo try it out, sign in at /accounts/login/ as")
         for person in prepare_demo_accounts():
             print(f"  {person.username:<10} {password_of(person.username)}  ({Role(person.role).label})")
