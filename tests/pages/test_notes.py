@@ -154,8 +154,13 @@ def test_the_locked_cell_offers_a_note(client: Client, model: LanguageModel) -> 
     page = html.unescape(client.get("/m/tiny/L1H2/?text=bundled-texts.0&view=value&q=7&k=3").content.decode())
     assert 'href="/write/note/?about=tiny/L1H2&anchor=cell&text=bundled-texts.0&view=value&q=7&k=3"' in page
     assert "Locked on the cell to “sat”, position 3" in page
-    for wrong in ("q=7&k=8", "q=7&k=x", "k=3"):
-        assert "The link names the key" in client.get(f"/m/tiny/L1H2/?text=bundled-texts.0&{wrong}").content.decode()
+    for wrong, words in (
+        ("q=7&k=8", "position “8” at or before"),
+        ("q=7&k=x", "position “x”"),
+        ("k=3", "a key without its query"),
+    ):
+        response = client.get(f"/m/tiny/L1H2/?text=bundled-texts.0&{wrong}")
+        assert f"The link names {words}" in response.content.decode()
     assert client.get("/m/tiny/L1H2.json?text=bundled-texts.0&q=7&k=8").status_code == 404
     assert client.get("/m/tiny/L1H2.json?text=bundled-texts.0&q=7&k=3").json()["shown"]["key"] == 3
 

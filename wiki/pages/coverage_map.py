@@ -11,6 +11,8 @@ from analysis.schema import Component
 from wiki.components.models import LanguageModel
 from wiki.coverage.counting import Coverage, State
 
+from .measurements import Measurements
+
 # What stands in a cell, so that colour alone says nothing.
 SIGNS = {State.NOTHING: "·", State.NOTES: "n", State.SUMMARY: "S"}
 # Shades of the maps' scale.
@@ -98,28 +100,28 @@ def coverage_map_of(model: LanguageModel, coverage: Coverage) -> CoverageMap:
     return CoverageMap(rows, model.n_heads, model.n_all_neurons, sum(neurons.values()), n_kv_heads)
 
 
-def coverage_rows(model_url: str, drawn: CoverageMap) -> SafeString:
+def coverage_rows(measurements: Measurements, drawn: CoverageMap) -> SafeString:
     """The rows of the map's table: a layer, its heads, and its neurons, all as links."""
-    base = escape(model_url)
+    base, end = escape(measurements.model_url), escape(measurements.survey_query)
     parts = []
     for row in drawn.rows:
         layer = str(row.layer.component)
         words = escape(row.layer.words)
         parts.append(
-            f'<tr><th scope="row"><a class="{CLASSES[row.layer.state]}" href="{base}{layer}/" title="{words}" '
+            f'<tr><th scope="row"><a class="{CLASSES[row.layer.state]}" href="{base}{layer}/{end}" title="{words}" '
             f'aria-label="{words}">{layer}{"*" if row.layer.workers else ""}</a></th>'
         )
         for cell in row.heads:
             words = escape(cell.words)
             working = " working" if cell.workers else ""
             parts.append(
-                f'<td><a class="{CLASSES[cell.state]}{working}" href="{base}{cell.component}/" title="{words}" '
+                f'<td><a class="{CLASSES[cell.state]}{working}" href="{base}{cell.component}/{end}" title="{words}" '
                 f'aria-label="{words}">{cell.sign}</a></td>'
             )
         words = f"neurons of {layer}: {row.n_neurons} written about"
         state = CLASSES[State.NOTES if row.n_neurons else State.NOTHING]
         parts.append(
-            f'<td><a class="{state}" href="{base}{layer}/#neurons" title="{words}" aria-label="{words}">'
+            f'<td><a class="{state}" href="{base}{layer}/{end}#neurons" title="{words}" aria-label="{words}">'
             f"{row.n_neurons or '·'}</a></td></tr>\n"
         )
     return mark_safe("".join(parts))  # noqa: S308 (names of people are escaped above)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from urllib.parse import urlencode
+
 from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import render
@@ -37,6 +40,11 @@ def _asked(request: HttpRequest, slug: str) -> tuple[str, int]:
     return kind, int(page[:6])
 
 
+def _at(here: str, parameters: Mapping[str, object]) -> str:
+    query = urlencode({name: value for name, value in parameters.items() if value})
+    return f"{here}?{query}" if query else here
+
+
 def _part(wanted: list[Wanted], page: int) -> list[Wanted]:
     return wanted[(page - 1) * PER_PAGE : page * PER_PAGE]
 
@@ -46,10 +54,11 @@ def _part(wanted: list[Wanted], page: int) -> list[Wanted]:
 def wanted_page(request: HttpRequest, slug: str) -> HttpResponse:
     model = get_model(slug)
     kind, page = _asked(request, slug)
-    measurements = measurements_of(model)
+    measurements = measurements_of(model, survey=request.GET.get("survey", ""))
     wanted = wanted_parts(measurements, coverage_of(model.slug, user=request.user), kind=KINDS[kind])
     here = reverse("wanted-parts", args=[model.slug])
-    asked = f"kind={kind}&" if kind else ""
+    kept = {"survey": measurements.survey} if measurements.survey else {}
+    asked = {**kept, **({"kind": kind} if kind else {})}
     context = {
         "model": model,
         "jump_model": model.slug,
@@ -57,9 +66,9 @@ def wanted_page(request: HttpRequest, slug: str) -> HttpResponse:
         "n_wanted": len(wanted),
         "first": (page - 1) * PER_PAGE,
         "wanted": _part(wanted, page),
-        "kinds": [(label, f"{here}?kind={each}" if each else here, each == kind) for each, label in _LABELS],
-        "newer_url": f"{here}?{asked}page={page - 1}" if page > 1 else "",
-        "older_url": f"{here}?{asked}page={page + 1}" if len(wanted) > page * PER_PAGE else "",
+        "kinds": [(label, _at(here, {**kept, "kind": each}), each == kind) for each, label in _LABELS],
+        "newer_url": _at(here, {**asked, "page": page - 1}) if page > 1 else "",
+        "older_url": _at(here, {**asked, "page": page + 1}) if len(wanted) > page * PER_PAGE else "",
         "provenance": provenance_of(measurements),
         "json_url": reverse("wanted-parts-json", args=[model.slug], query=request.GET),
     }
@@ -75,7 +84,7 @@ def wanted_json(request: HttpRequest, slug: str) -> JsonResponse:
     model = get_model(slug)
     kind, page = _asked(request, slug)
     coverage = coverage_of(model.slug, user=request.user)
-    measurements = measurements_of(model)
+    measurements = measurements_of(model, survey=request.GET.get("survey", ""))
     wanted = wanted_parts(measurements, coverage, kind=KINDS[kind])
     return data_response(
         {

@@ -50,7 +50,13 @@ def head_page(request: HttpRequest, slug: str, component: Component) -> HttpResp
     token_texts = token_texts_of(model)
     written = written_of(measurements, component, user=request.user)
     viewer = _viewer_context(
-        state, measurements, component, model=model, token_texts=token_texts, prefer=telling_kind(found)
+        state,
+        measurements,
+        component,
+        model=model,
+        token_texts=token_texts,
+        prefer=telling_kind(found),
+        key=request.GET.get("k", ""),
     )
     context = {
         "model": model,
@@ -103,7 +109,7 @@ def _viewer_context(
     if not texts:
         return {"texts": [], "view": None, "missing": missing_without_texts(state)}
     choice = choose(texts, state, prefer=prefer)
-    tabs = [(text.row.title, choice.url(text=text.key, q=""), text.key == choice.text.key) for text in texts]
+    tabs = [(text.row.title, choice.url(text=text.key, q="", k=""), text.key == choice.text.key) for text in texts]
     context = {"texts": tabs, "choice": choice, "missing": choice.missing, "figure_state": choice.figure_query}
     try:
         view = attention_view(choice, component, texts, measurements)

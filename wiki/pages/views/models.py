@@ -107,7 +107,7 @@ def _coverage_context(request: HttpRequest, measurements: Measurements) -> dict[
     wanted = wanted_parts(measurements, coverage)
     return {
         "coverage_map": drawn,
-        "coverage_rows": coverage_rows(measurements.model_url, drawn),
+        "coverage_rows": coverage_rows(measurements, drawn),
         "wanted": wanted[:N_WANTED],
         "n_wanted": len(wanted),
         "first": 0,
