@@ -8,6 +8,7 @@ through the system's temporary folder, where a full disk or another file system 
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import ssl
 import uuid
@@ -19,12 +20,14 @@ from urllib.parse import unquote, urlsplit
 
 from celery import Celery
 from kombu.entity import Queue
-from kombu.exceptions import ChannelError
+from kombu.exceptions import ChannelError, KombuError
 from kombu.transport import TRANSPORT_ALIASES, filesystem
 from kombu.utils.encoding import str_to_bytes
 from kombu.utils.json import dumps, loads
 
 from analysis.schema import JobKind
+
+logger = logging.getLogger(__name__)
 
 TASK_NAME = "loupe.do_job"
 SCHEME = "loupe-filesystem"
@@ -83,6 +86,27 @@ class Transport(filesystem.Transport):
 
 
 TRANSPORT_ALIASES[SCHEME] = f"{__name__}:Transport"
+
+
+def take_job(app: Celery, kind: JobKind) -> int | None:
+    """The id of the job of this kind that waits longest, its message taken from the broker; None where none waits or
+    the broker does not answer, which the log says.
+
+    Whoever dies with it loses the message and not the job: the sweeper sends it again.
+    """
+    connection = app.connection_for_read()
+    try:
+        with connection:
+            # not the default channel: that one tries for ever to reach a broker
+            message = connection.channel().basic_get(kind.value, no_ack=True)
+    except (*connection.connection_errors, *connection.channel_errors, KombuError) as error:
+        logger.error("Asking the broker for a %s: %s. It waits until this job is done.", kind.value, error)
+        return None
+    if message is None:
+        return None
+    message.accept = {"application/json"}
+    arguments, _, _ = message.payload
+    return int(arguments[0])
 
 
 def make_celery(broker_url: str) -> Celery:

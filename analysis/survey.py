@@ -45,7 +45,7 @@ def measure_shard(store: Path, spec: SurveySpec, shard: int, *, on_batch: Callab
     """Run the model over one shard's rows and publish its sums, examples and patterns as a partial.
 
     `on_batch` is called with the number of rows read so far, before the first batch and after each; what it raises
-    ends the shard.
+    ends the shard. Its time is not the shard's: a worker measures texts meanwhile.
     """
     path = partial_path(store, spec, shard)
     # the merge needs the calibration too: a damaged one is made anew with the first shard that is asked for again
@@ -58,10 +58,18 @@ def measure_shard(store: Path, spec: SurveySpec, shard: int, *, on_batch: Callab
     rows = read_rows(store, artifact, spec.dataset, expected_hash=spec.dataset_hash)
     on_batch(0)
     start = time.perf_counter()
+    seconds_elsewhere = 0.0
+
+    def timed_on_batch(rows_done: int) -> None:
+        nonlocal seconds_elsewhere
+        left = time.perf_counter()
+        on_batch(rows_done)
+        seconds_elsewhere += time.perf_counter() - left
+
     calibration = _calibration(store, model, rows, spec, shard) if spec.in_depth else None
     shown = _shown(spec.hash)
     known = join_known(shown, before=shard) if shown else None
-    measured = measure_rows(model, rows, spec, spec.shard(shard), calibration, known=known, on_batch=on_batch)
+    measured = measure_rows(model, rows, spec, spec.shard(shard), calibration, known=known, on_batch=timed_on_batch)
     if spec.in_depth and not calibration:
         publish_calibration(store, spec, measured.calibration)
     seconds_of_lens = measured.layers.seconds_of_lens
@@ -69,7 +77,7 @@ def measure_shard(store: Path, spec: SurveySpec, shard: int, *, on_batch: Callab
     meta = {
         "device": _device_name(device),
         "rows": len(spec.shard(shard)),
-        "seconds": time.perf_counter() - start - seconds_of_lens,
+        "seconds": time.perf_counter() - start - seconds_of_lens - seconds_elsewhere,
         "seconds_of_lens": seconds_of_lens,
     }
     with publish(path, meta=meta) as folder:

@@ -2,13 +2,19 @@
 
 Needs LOUPE_BROKER_URL, LOUPE_SITE_URL, LOUPE_WORKER_SECRET and LOUPE_DATA; LOUPE_STORE where artifacts are in an object
 store. Started as `celery --app analysis.worker worker --pool solo`.
+
+It does one job at a time, but texts that people typed do not wait until it is over: between the batches of a shard, the
+partials of a merge and the layers of a reading the worker measures those that wait, then goes on.
 """
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
+import time
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +22,7 @@ from celery.platforms import SecurityWarning
 from transformers.utils.logging import disable_progress_bar
 
 from analysis.anatomy import AnatomyError
-from analysis.broker import TASK_NAME, make_celery
+from analysis.broker import TASK_NAME, make_celery, take_job
 from analysis.capture import CaptureError
 from analysis.commands import prepare
 from analysis.lease import Lease, LeaseLostError, Site, SiteError
@@ -38,6 +44,9 @@ app = make_celery(os.environ["LOUPE_BROKER_URL"])
 site = Site(os.environ["LOUPE_SITE_URL"], secret=os.environ["LOUPE_WORKER_SECRET"])
 store = open_store(Path(os.environ["LOUPE_DATA"]), os.environ.get("LOUPE_STORE", ""), patient=True)
 
+# The broker is asked for texts between batches, but not more often: on a GPU batches take milliseconds.
+ASK_SECONDS = 1.0
+
 # Errors whose message is a sentence for a person.
 SAID_CLEARLY = (
     AnatomyError,
@@ -54,6 +63,10 @@ SAID_CLEARLY = (
 @app.task(name=TASK_NAME)  # type: ignore[untyped-decorator]  # celery has no types
 def do_job(job_id: int) -> None:
     """Claim the job, do it, and report its end to the site."""
+    _claim_and_do(job_id)
+
+
+def _claim_and_do(job_id: int) -> None:
     try:
         if lease := Lease.claim(site, job_id):
             _do_and_report(lease)
@@ -83,7 +96,8 @@ def _do_and_report(lease: Lease) -> None:
 
 def _do(lease: Lease) -> dict[str, Any] | None:
     """Do the job; what the site must know of its result."""
-    with lease.kept() as tell:
+    with lease.kept() as tell_site:
+        tell = _letting_texts_go(tell_site)
         match lease.kind:
             case JobKind.SURVEY_SHARD:
                 measure_shard(store, SurveySpec.from_json(lease.spec), lease.shard, on_batch=tell)
@@ -100,6 +114,22 @@ def _do(lease: Lease) -> dict[str, Any] | None:
                 model = add_from_source(store, source.source, revision=source.revision, slug=source.slug)
                 return prepare(store, model.meta["slug"])
     return None
+
+
+def _letting_texts_go(tell: Callable[[int], None]) -> Callable[[int], None]:
+    """`tell`, after which the texts that wait in the broker are measured, one after the other."""
+    asked_at = 0.0
+
+    def tell_and_let_go(done: int) -> None:
+        nonlocal asked_at
+        tell(done)
+        if time.monotonic() - asked_at < ASK_SECONDS:
+            return
+        for job_id in iter(functools.partial(take_job, app, JobKind.PROMPT), None):
+            _claim_and_do(job_id)
+        asked_at = time.monotonic()
+
+    return tell_and_let_go
 
 
 def _subject(lease: Lease) -> str:

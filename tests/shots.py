@@ -16,6 +16,7 @@ PAGES = {
     "layer-filtered": f"{MODEL}L18/?where=share_active&min=.99&sort=maximum&text=repeated-random.0",
     "neuron": f"{MODEL}L18N210/",
     "neuron-interval": f"{MODEL}L3N1024/?examples=3",
+    # README names this address: docs/head.png is the top of its light, wide screenshot
     "induction-head": f"{MODEL}L18H6/?text=bundled-texts.0&q=18",
     "induction-head-repeated": f"{MODEL}L18H6/?text=repeated-random.0",
     "previous-token-head": f"{MODEL}L16H0/",

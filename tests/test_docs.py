@@ -9,6 +9,7 @@ import pytest
 
 from analysis.metrics import METRICS
 from analysis.schema import CODE_VERSION, DatasetKind, JobKind
+from tests import shots
 from tests.benchmarks.report import JSON, MARKDOWN, as_markdown, read_outcomes
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -50,6 +51,10 @@ def test_the_version_is_one() -> None:
 def test_links_and_pictures_of_the_readme_are_there() -> None:
     for target in re.findall(r"\]\(([^)#]+)\)", README):
         assert (ROOT / target).exists(), target
+
+
+def test_the_readme_names_the_address_that_its_picture_is_taken_of() -> None:
+    assert f"This is `{shots.PAGES['induction-head']}`," in README
 
 
 def test_continuous_integration_calls_the_readmes_test_command() -> None:

@@ -107,6 +107,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "wiki.accounts.middleware.DemoStaysAtHome",
+    "wiki.accounts.middleware.NamesStayPrivate",
     "wiki.accounts.middleware.ReadingNeedsAnAccount",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]

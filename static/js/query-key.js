@@ -46,7 +46,7 @@ class QueryKey extends HTMLElement {
         const link = event.target.closest("a");
         const modified = event.ctrlKey || event.metaKey || event.shiftKey || event.altKey;
         // links to other pages and to files are left to the browser
-        if (!link || modified || !link.getAttribute("href").startsWith("?")) return;
+        if (!link || modified || !/^(\?|\.\/$)/.test(link.getAttribute("href"))) return;
         event.preventDefault();
         const focused = this.tokens.indexOf(document.activeElement);
         if (await this.load(link.href)) {

@@ -8,9 +8,10 @@ from playwright.sync_api import BrowserContext, Page, Request, expect
 from pytest_django.live_server_helper import LiveServer
 
 from analysis.metrics import HEAD_METRICS
-from tests.pages.building import build_measured_model
+from tests.browsing import watched_page
+from tests.pages.building import build_measured_model, build_model, build_survey
 from wiki.components.models import LanguageModel
-from wiki.experiments.models import Survey
+from wiki.experiments.models import Job, Survey
 from wiki.experiments.results import open_survey
 
 PLOTLY = re.compile(r"/static/vendor/plotly/")
@@ -155,3 +156,23 @@ def test_no_page_scrolls_sideways_on_a_phone(
     for details in page.locator("details").all():
         details.locator("summary").click()
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+@pytest.mark.parametrize("width", [1440, 390])
+def test_progress_stays_beside_its_bar_however_long_its_words(
+    context: BrowserContext, live_server: LiveServer, transactional_db: None, width: int
+) -> None:
+    survey = build_survey(build_model(), "sotu")
+    error = "The measuring worker was lost 5 times while doing this; its log says why, which is a long sentence. " * 3
+    Job.objects.create(survey=survey, kind="survey-shard", shard=0, state=Job.State.FAILED, error=error.strip())
+    with watched_page(context) as page:
+        page.set_viewport_size({"width": width, "height": 900})
+        for path in ("/", "/m/tiny/"):
+            page.goto(f"{live_server.url}{path}")
+            bar = page.locator("#progress progress").bounding_box()
+            words = page.locator("#progress progress + span").bounding_box()
+            assert bar
+            assert words
+            assert words["x"] > bar["x"] + bar["width"], "beside"
+            assert abs(words["y"] - bar["y"]) < 12, "on the same line"
+            assert words["x"] + words["width"] <= width

@@ -79,6 +79,7 @@ def test_the_keyboard_chooses_and_goes_back(page: Page, live_server: LiveServer,
     expect(page).to_have_url(re.compile(r"\?q=4#pair$"))
     page.keyboard.press("Escape")
     expect(page.locator("#pair-title")).to_contain_text("Choose a query token")
+    expect(page).to_have_url(re.compile(r"/m/tiny/text/[0-9a-f]{64}/$"))
     page.go_back()
     expect(page.locator("#pair-title")).to_contain_text("position 4, is the query")
 

@@ -28,6 +28,13 @@ def data(tmp_path: Path, settings: Settings) -> Path:
     return tmp_path
 
 
+@pytest.fixture(params=["embedded", "redis"])
+def broker_url(request: pytest.FixtureRequest, data: Path, settings: Settings) -> str:
+    if request.param == "redis":
+        settings.BROKER_URL = request.getfixturevalue("redis_url")
+    return str(settings.BROKER_URL)
+
+
 @pytest.fixture
 def spec(data: Path, store: Path) -> SurveySpec:
     """A survey of many small batches: long enough to be killed in the middle of."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import signal
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,8 +14,8 @@ from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
 from pytest_django.live_server_helper import LiveServer
 
 from analysis.prompt import measure_prompt
-from analysis.schema import Component, JobKind, PromotedSpec, PromptSpec
-from analysis.store import prompt_path
+from analysis.schema import Component, JobKind, PromotedSpec, PromptSpec, SurveySpec
+from analysis.store import open_artifact, prompt_path, survey_path
 from wiki.components.models import LanguageModel
 from wiki.experiments import jobs
 from wiki.experiments.consequences import finish_and_follow
@@ -24,11 +26,18 @@ from wiki.experiments.texts import (
     find_prompt,
     forget_old_texts,
     is_at_hand,
+    progress_of_promoted,
     progress_of_prompt,
     promoted_of,
 )
 
-from .test_worker import wait_until, worker
+from .test_worker import (
+    finish_with_the_sweeper,
+    require_equal_to_one_measured_alone,
+    stop_in_the_middle_of_a_shard,
+    wait_until,
+    worker,
+)
 
 pytestmark = pytest.mark.both_databases
 
@@ -133,6 +142,58 @@ def test_a_name_is_8_or_more_digits_of_the_hash_of_one_text_of_the_model(
     twin = prompt.hash[:8] + "0" * 56
     Measurement.objects.create(hash=twin, kind="prompt", model=model, spec=prompt.spec)
     assert find_prompt(model, prompt.hash[:8]) is None
+
+
+def test_a_waiting_text_says_what_is_measured_first_and_how_many_texts_are_before_it(
+    prompt: Measurement, model: LanguageModel, small_spec: SurveySpec
+) -> None:
+    second, third = ask_for_prompt(model, "Second"), ask_for_prompt(model, "Third")
+    assert progress_of_prompt(prompt).sentence == "Waiting for its turn."
+    assert progress_of_prompt(second).sentence == "Waiting: 1 other text is before this one."
+    survey = jobs.ask_for_survey(model, small_spec, pin=True)
+    shard = survey.jobs.get(shard=0)
+    claim = jobs.claim_job(shard.pk)
+    assert claim
+    jobs.renew_job(shard.pk, claim.token, rows_done=1)
+    doing = "Waiting: the survey of repeated-random on tiny-llama is being measured first, 1 of 6 rows"
+    assert progress_of_prompt(prompt).sentence == f"{doing}; it pauses for texts, and this text is next."
+    said = progress_of_prompt(third).sentence
+    assert said == f"{doing}; it pauses for texts, and 2 other texts are before this one."
+    assert jobs.claim_job(survey.jobs.get(shard=1).pk)
+    said = progress_of_prompt(prompt).sentence
+    assert said == f"{doing}, and 1 more job at the same time; it pauses for texts, and this text is next."
+    Job.objects.filter(survey=survey).update(lease_until=timezone.now() - timedelta(seconds=1))
+    assert progress_of_prompt(prompt).sentence == "Waiting for its turn.", "whoever measured it is gone"
+
+
+def test_what_heads_promote_says_what_is_measured_first(prompt: Measurement, model: LanguageModel) -> None:
+    adding = Measurement.objects.create(hash="a" * 64, kind=JobKind.ADD_MODEL.value, spec={"source": "folder"})
+    job = Job.objects.create(measurement=adding, kind=adding.kind)
+    assert jobs.claim_job(job.pk)
+    assert progress_of_prompt(prompt).sentence == "Waiting: a model is being added first; this text is next."
+    finish(prompt)
+    said = progress_of_promoted(prompt).sentence
+    assert said == "Waiting to be computed: a model is being added first; this text is next."
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_text_is_measured_in_the_middle_of_a_shard_and_changes_none_of_its_numbers(
+    data: Path, model: LanguageModel, spec: SurveySpec, live_server: LiveServer, broker_url: str, tmp_path: Path
+) -> None:
+    one_shard = dataclasses.replace(spec, shard_rows=spec.rows)
+    survey = jobs.ask_for_survey(model, one_shard, pin=True)
+    shard = survey.jobs.get()
+    with worker(data, live_server, broker_url) as process:
+        stop_in_the_middle_of_a_shard(process, survey)
+        prompt = ask_for_prompt(model, TEXT)
+        process.send_signal(signal.SIGCONT)
+        wait_until(lambda: job_of(prompt).state == Job.State.DONE, what="the text", every=0.01)
+        finish_with_the_sweeper(survey)
+    shard.refresh_from_db()
+    assert (shard.attempts, shard.state) == (1, Job.State.DONE)
+    assert job_of(prompt).renewed_at < shard.renewed_at, "the text was over first"
+    found = open_artifact(survey_path(data / "store", one_shard.hash))
+    require_equal_to_one_measured_alone(found, one_shard, tmp_path / "alone", prepared=data / "store")
 
 
 @pytest.mark.django_db(transaction=True)

@@ -45,13 +45,6 @@ def wait_until(condition: Callable[[], bool], *, what: str, every: float = 0.1) 
         time.sleep(every)
 
 
-@pytest.fixture(params=["embedded", "redis"])
-def broker_url(request: pytest.FixtureRequest, data: Path, settings: Settings) -> str:
-    if request.param == "redis":
-        settings.BROKER_URL = request.getfixturevalue("redis_url")
-    return str(settings.BROKER_URL)
-
-
 @contextlib.contextmanager
 def worker(data: Path, site: LiveServer, broker_url: str, *, store_url: str = "") -> Iterator[subprocess.Popen[bytes]]:
     """A measuring worker as `make run` starts it, with nothing of Django's in its environment."""

@@ -42,7 +42,7 @@ def build_model(slug: str = "tiny", *, n_layers: int = 3, n_heads: int = 4, n_kv
     )
 
 
-def build_survey(model: LanguageModel, dataset: str, *, pattern_rows: int = 0) -> Survey:
+def build_survey(model: LanguageModel, dataset: str, *, pattern_rows: int = 0, in_depth: bool = False) -> Survey:
     """A pinned survey that nobody has measured yet."""
     spec = SurveySpec(
         model=model.slug,
@@ -51,7 +51,7 @@ def build_survey(model: LanguageModel, dataset: str, *, pattern_rows: int = 0) -
         dataset_hash=content_hash(dataset),
         rows=8,
         pattern_rows=pattern_rows,
-        in_depth=False,
+        in_depth=in_depth,
         lens_rows=0,
         shard_rows=4,
         batch_rows=2,

@@ -76,7 +76,7 @@ def form_of(response: HttpResponse) -> dict[str, str]:
 def test_an_operator_signs_in_by_the_form_adds_a_model_and_signs_out(db: None) -> None:
     User.objects.create_superuser("alice", password="of the tests")
     client = Client(enforce_csrf_checks=True)
-    assert 'href="/accounts/login/"' in client.get("/").content.decode()
+    assert 'href="/accounts/login/?next=/"' in client.get("/").content.decode()
     page = client.get("/models/add/", follow=True)
     assert page.redirect_chain == [("/accounts/login/?next=/models/add/", 302)]
     wrong = client.post("/accounts/login/", form_of(page) | {"login": "alice", "password": "guessed"})
@@ -111,7 +111,6 @@ def test_the_page_to_sign_in_keeps_the_policy_and_pages_that_everybody_sees_stay
     for path in ("/", "/m/tiny/", "/m/tiny/L1H2/"):
         reader = Client()
         assert reader.get(path).cookies == {}, "nothing that would keep pages from being kept"
-    assert "Sign in" not in reader.get("/m/tiny/L1H2/").content.decode()
 
 
 @pytest.mark.parametrize(

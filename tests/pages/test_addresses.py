@@ -102,6 +102,52 @@ def test_jump_that_leads_nowhere_says_so_and_keeps_the_text(client: Client, mode
         assert f'value="{query[2:].split("&")[0]}"' in response.content.decode()
 
 
+@pytest.mark.parametrize("at_hand", ["", "&model=tiny"])
+def test_a_part_of_a_models_name_leads_to_it(client: Client, model: LanguageModel, at_hand: str) -> None:
+    build_model("smol-135m")
+    for typed, url in (
+        ("smol", "/m/smol-135m/"),
+        ("SMOL-1", "/m/smol-135m/"),
+        ("The smol", "/m/smol-135m/"),
+        ("smol/1.2", "/m/smol-135m/L1H2/"),
+        ("tiny", "/m/tiny/"),
+    ):
+        response = client.get(f"/jump/?q={typed}{at_hand}")
+        assert (response.status_code, response.headers["Location"]) == (302, url), typed
+
+
+def test_a_part_of_several_names_leads_to_a_list(client: Client, model: LanguageModel) -> None:
+    for slug in ("smol-360m", "smol-135m"):
+        build_model(slug)
+    response = client.get("/jump/?q=Smol&model=tiny")
+    content = response.content.decode()
+    assert response.status_code == 200
+    assert "2 models have “Smol” in their name." in content
+    assert re.findall(r'<a href="(/m/[^"]+)">The', content) == ["/m/smol-135m/", "/m/smol-360m/"]
+    assert re.search(r'name="q"\s+value="Smol"', content)
+    refused = client.get("/jump/?q=smol/L1H2")
+    assert refused.status_code == 404
+    assert "expected one with that in its name, got 2: smol-135m, smol-360m." in refused.content.decode()
+    build_model("smol")
+    assert client.get("/jump/?q=smol").headers["Location"] == "/m/smol/", "one that is named exactly so"
+
+
+def test_a_component_goes_before_a_part_of_a_name(client: Client, model: LanguageModel) -> None:
+    build_model("model-1.2b")
+    assert client.get("/jump/?q=1.2&model=tiny").headers["Location"] == "/m/tiny/L1H2/"
+
+
+def test_what_is_neither_a_model_nor_a_component_is_said_so(client: Client, model: LanguageModel) -> None:
+    content = client.get("/jump/?q=llama&model=tiny").content.decode()
+    assert "Looking for “llama”: no model here has that in its name. Reading a component name: expected" in content
+    assert "no model here" not in client.get("/jump/?q=L99H1&model=tiny").content.decode()
+    build_model("other")
+    content = client.get("/jump/?q=1.2").content.decode()
+    assert "name its model too: expected something like model/L5H1, got “1.2”" in content
+    for typed in ("%", "_", "x" * 30_000):
+        assert client.get("/jump/", {"q": typed, "model": "tiny"}).status_code == 404
+
+
 def test_typed_markup_stays_text(client: Client, model: LanguageModel) -> None:
     content = client.get("/jump/", {"q": '"><script src=x>', "model": "tiny"}).content.decode()
     assert "<script src=x>" not in content

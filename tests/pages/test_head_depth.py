@@ -123,7 +123,7 @@ def test_keys_of_a_value_weighted_view_are_attention_times_length(
 
 
 def test_a_view_that_is_not_there_is_said_to_be_missing(client: Client, model: LanguageModel) -> None:
-    content = page(client, "/m/tiny/L1H2/?view=nonsense")
+    content = page(client, "/m/tiny/L1H2/?view=nonsense", status=404)
     assert "The link names the view “nonsense”, which is not here" in content
     assert ' view="' not in content.split("<attention-pattern")[1].split(">")[0]
 
@@ -173,7 +173,9 @@ def test_what_was_not_computed_says_so(client: Client, db: None) -> None:
     assert "does not add up" not in content
     for name in ("mass", "examples", "tokens"):
         assert "not measured: no survey of sotu is pinned for this model." in card(content, name)
-    assert "Nothing has been measured that heads could be compared by." in content
+    assert (
+        "Too few figures to compare heads by: expected 5 or more, and none that all heads have are measured." in content
+    )
     data = data_of(client)
     assert data["patterns"][0]["promoted"] is None
     for part in (data["mass"], data["examples"], data["histogram"], data["top_tokens"], data["composition"]):

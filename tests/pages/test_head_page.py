@@ -17,9 +17,9 @@ from wiki.experiments.results import artifact_path, open_survey
 from .building import WORDS, build_measured_model, build_model, build_survey, finish, random_metrics, random_pattern
 
 
-def page(client: Client, path: str) -> str:
+def page(client: Client, path: str, *, status: int = 200) -> str:
     response = client.get(path)
-    assert response.status_code == 200
+    assert response.status_code == status
     return re.sub(r"\s+", " ", response.content.decode())
 
 
@@ -119,6 +119,7 @@ def test_line_breaks_are_shown_as_a_sign(client: Client, model: LanguageModel) -
         ("q=-1", "position “-1” of this text"),
         ("q=²", "position “²” of this text"),
         ("text=nonsense&q=3", "the text “nonsense”"),
+        ("k=0", "a key without its query"),
         ("q=", ""),
         ("sink=maybe", ""),
     ],
@@ -126,11 +127,67 @@ def test_line_breaks_are_shown_as_a_sign(client: Client, model: LanguageModel) -
 def test_an_impossible_view_is_the_plain_one_and_says_so(
     client: Client, model: LanguageModel, query: str, missing: str
 ) -> None:
-    content = page(client, f"/m/tiny/L1H2/?{query}")
+    content = page(client, f"/m/tiny/L1H2/?{query}", status=404 if missing else 200)
     assert "Locked:" not in content
     assert "Shown first because" in content
     said = f"The link names {missing}, which is not here" if missing else "The link names"
     assert (said in content) == bool(missing)
+
+
+def test_a_key_comes_at_or_before_its_query_on_the_page_and_in_its_data_and_figure(
+    client: Client, model: LanguageModel
+) -> None:
+    assert "The link names" not in page(client, "/m/tiny/L1H2/?q=5&k=5")
+    content = page(client, "/m/tiny/L1H2/?q=5&k=6", status=404)
+    assert "The link names position “6” at or before its query, which is not here" in content
+    assert "Locked:" in content, "the query is there"
+    for path in ("/m/tiny/L1H2.json", "/m/tiny/L1H2/figures/pattern.svg", "/m/tiny/L1H2/figures/pattern.csv"):
+        assert client.get(f"{path}?q=5&k=5").status_code == 200
+        assert client.get(f"{path}?q=5&k=6").status_code == 404
+
+
+HALF_MEASURED = {"nothing": 0, "a survey without texts": 1, "a survey with texts": 2}
+
+
+def build_half_measured(how_far: int) -> None:
+    """A model of which `how_far` of three surveys are finished, and whose weights nobody has read."""
+    model = build_model()
+    first, second, _ = (
+        build_survey(model, dataset, pattern_rows=rows)
+        for dataset, rows in (("repeated-random", 0), ("bundled-texts", 1), ("sotu", 0))
+    )
+    if how_far >= 1:
+        finish(first, metrics={})
+    if how_far == 2:
+        patterns = [random_pattern(model, len(WORDS), seed=0)]
+        finish(second, metrics={}, patterns=patterns, texts=[{"title": "T", "tokens": list(WORDS)}])
+
+
+@pytest.mark.parametrize("how_far", HALF_MEASURED.values(), ids=HALF_MEASURED)
+@pytest.mark.parametrize(
+    ("path", "missing"),
+    [
+        ("L1H2{}?text=nope.9", "the text “nope.9”"),
+        ("L1H2{}?q=999", "position “999” of {}"),
+        ("L1H2{}?view=zzz", "the view “zzz”"),
+        ("L1H2{}?examples=zzz", "the examples “zzz”"),
+        ("L1{}?text=nope.9", "the text “nope.9”"),
+        ("L1{}?where=zzz", "the metric “zzz”"),
+        ("L1N3{}?text=nope.9", "the text “nope.9”"),
+        ("L1N3{}?examples=zzz", "the examples “zzz”"),
+    ],
+)
+def test_what_is_not_there_is_said_to_be_missing_while_a_model_is_being_measured_too(
+    client: Client, db: None, how_far: int, path: str, missing: str
+) -> None:
+    build_half_measured(how_far)
+    address = f"/m/tiny/{path}"
+    words = missing.format("this text" if how_far == 2 else "a text")
+    assert f"The link names {words}, which " in page(client, address.format("/"), status=404)
+    assert client.get(address.format(".json")).status_code == 404
+    plain = address.split("?", maxsplit=1)[0]
+    assert "The link names" not in page(client, plain.format("/"))
+    assert client.get(plain.format(".json")).status_code == 200
 
 
 def test_the_first_text_is_of_the_kind_on_which_the_head_stands_out(client: Client, db: None) -> None:
@@ -152,7 +209,6 @@ def test_the_first_text_is_of_the_kind_on_which_the_head_stands_out(client: Clie
     )
     assert 'href="?text=repeated-random.0#attends" aria-current="true"' in page(client, "/m/tiny/L1H2/")
     assert 'href="?text=bundled-texts.0#attends" aria-current="true"' in page(client, "/m/tiny/L1H3/")
-    assert "Most unusual of the 1 metric measured so far: <strong>induction" in page(client, "/m/tiny/L1H2/")
 
 
 def test_a_head_that_rests_on_the_first_token_says_so(client: Client, db: None) -> None:

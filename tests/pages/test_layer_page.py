@@ -21,9 +21,9 @@ from .building_neurons import activations_of
 PATH = "/m/tiny/L1"
 
 
-def page(client: Client, path: str = f"{PATH}/") -> str:
+def page(client: Client, path: str = f"{PATH}/", *, status: int = 200) -> str:
     response = client.get(path)
-    assert response.status_code == 200
+    assert response.status_code == status
     return re.sub(r"\s+", " ", response.content.decode())
 
 
@@ -147,7 +147,7 @@ def test_pages_cut_the_table_and_keep_the_view(
 def test_what_the_link_names_and_is_not_here_is_said(
     client: Client, model: LanguageModel, query: str, words: str
 ) -> None:
-    content = page(client, f"{PATH}/?{query}")
+    content = page(client, f"{PATH}/?{query}", status=404 if words else 200)
     assert (f"The link names {words}, which is not here" in content) == bool(words)
     assert sorted(shown_neurons(content)) == list(range(16))
 
@@ -160,7 +160,8 @@ def test_residual_statistics_are_those_of_the_arrays(client: Client, model: Lang
         assert residual[metric.key]["value"] == survey.read(f"layer.{metric.key}", file="summary")[1]
         assert residual[metric.key]["error"] == survey.read(f"layer.{metric.key}.error", file="summary")[1]
         error = residual[metric.key]["error"]
-        decimals = 1 - math.floor(math.log10(error))  # two digits of the error
+        fewest = 1 if abs(residual[metric.key]["value"]) >= 10 else 2
+        decimals = max(fewest, -math.floor(math.log10(error)))  # one digit of the error
         figure, error_figure = (f"{n:.{decimals}f}".removeprefix("0") for n in (residual[metric.key]["value"], error))
         assert f"{figure} {metric.unit}".strip() + f' <span class="error">± {error_figure}</span>' in content
 

@@ -24,9 +24,9 @@ from .building_neurons import DOCUMENTS, LENGTH, TITLES, activations_of, token_t
 PATH = "/m/tiny/L1N5"
 
 
-def page(client: Client, path: str = f"{PATH}/") -> str:
+def page(client: Client, path: str = f"{PATH}/", *, status: int = 200) -> str:
     response = client.get(path)
-    assert response.status_code == 200
+    assert response.status_code == status
     return re.sub(r"\s+", " ", response.content.decode())
 
 
@@ -76,10 +76,10 @@ def test_page_shows_the_figures_of_the_data(client: Client, model: LanguageModel
 @pytest.mark.parametrize(
     ("key", "value", "error", "shown"),
     [
-        ("mean", -0.01934, 0.0038, ("-.0193", ".0038")),
+        ("mean", -0.01934, 0.0038, ("-.019", ".004")),
         ("mean", 0.5, 0.0, (".50", "0")),
         ("mean", 12.345, 1.26, ("12.3", "1.3")),
-        ("mean", 0.99996, 0.02, ("1.000", ".020")),
+        ("mean", 0.99996, 0.02, ("1.00", ".02")),
         ("share_active", 0.0002, 0.00004, ("0.020 %", "0.004 %")),
         ("share_active", 0.936, 0.002, ("93.6 %", "0.2 %")),
         ("maximum", 2.481, None, ("2.48", "")),
@@ -143,7 +143,7 @@ def test_an_interval_has_its_own_examples_and_an_empty_one_says_so(client: Clien
 
 
 def test_unknown_examples_are_said_to_be_missing(client: Client, model: LanguageModel) -> None:
-    content = page(client, f"{PATH}/?examples=%3Cscript%3E")
+    content = page(client, f"{PATH}/?examples=%3Cscript%3E", status=404)
     assert "The link names the examples “&lt;script&gt;”, which are not here; these are the most positive." in content
     assert len(buttons(content)) == 4
 

@@ -239,5 +239,5 @@ def test_examples_of_a_neuron_keep_the_text(client: Client, model: LanguageModel
     assert all(f"&amp;text={name}#" in tab for tab in tabs)
     assert "which is no measured text" not in page
     assert "js/colored-tokens" in page
-    missing = words_of(client, "/m/tiny/L1N5/?text=0123456789ab")
+    missing = words_of(client, "/m/tiny/L1N5/?text=0123456789ab", status=404)
     assert "The link names the text “0123456789ab”, which is no measured text of somebody’s own." in missing

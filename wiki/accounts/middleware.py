@@ -1,4 +1,4 @@
-"""Who is sent away: readers where reading needs an account, and demo accounts where there is no demo."""
+"""What readers who are signed in, or are not, change about every page."""
 
 from __future__ import annotations
 
@@ -32,6 +32,21 @@ class DemoStaysAtHome:
         if has_session and isinstance(request.user, User) and not may_sign_in(request.user, request):
             logout(request)
         return self.get_response(request)
+
+
+class NamesStayPrivate:
+    """Pages have the reader's name at their top: nothing between site and browser may keep those of who may be signed
+    in, and the browser asks each time whether they are still the same."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        is_page = response.get("Content-Type", "").startswith("text/html")
+        if is_page and settings.SESSION_COOKIE_NAME in request.COOKIES and "Cache-Control" not in response:
+            patch_cache_control(response, private=True, no_cache=True)
+        return response
 
 
 class ReadingNeedsAnAccount:

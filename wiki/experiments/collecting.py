@@ -14,6 +14,7 @@ from analysis.store import StoreError, open_store
 from analysis.store.inventory import Entry, EntryKind, discard, entries_of
 from wiki.components.models import LanguageModel
 
+from .adopting import adopt_surveys
 from .models import Measurement, Survey
 from .texts import KEPT_DAYS, forget_old_texts, living_prompts
 
@@ -40,7 +41,7 @@ class Leftover:
 def collect_leftovers(*, dry_run: bool) -> Iterator[Leftover]:
     """Each leftover, after it was removed unless `dry_run`. What a `Survey` or `Measurement` row names is never one,
     nor is a whole model; but the rows of texts that were kept long enough go first. The rows are asked again for each,
-    just before it goes.
+    just before it goes. Surveys that were measured from a shell get their row first, in a dry run too.
     """
     store = open_store(Path(settings.DATA_DIR), settings.STORE_URL)
     try:
@@ -52,6 +53,7 @@ def collect_leftovers(*, dry_run: bool) -> Iterator[Leftover]:
             )
         if not dry_run:
             forget_old_texts()
+        adopt_surveys()
         for entry in entries:
             if entry.modified > timezone.now() - GRACE:
                 continue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -13,6 +14,9 @@ from analysis.schema import JobKind, SurveySpec
 from wiki.components.models import LanguageModel
 
 from .models import Job, Survey
+
+# What lets waiting texts go between its batches, partials or layers (`analysis.worker`).
+PAUSING = {kind.value for kind in (JobKind.SURVEY_SHARD, JobKind.SURVEY_MERGE, JobKind.WEIGHTS, JobKind.PROMOTED)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +38,17 @@ def progress_of(survey: Survey) -> Progress:
 
 def progress_of_model(model: LanguageModel) -> list[Progress]:
     """The progress of every survey that is pinned for a model, in the order of the pins."""
-    surveys = [pin.survey for pin in model.pins.select_related("survey")]
+    return _progress_of_all([pin.survey for pin in model.pins.select_related("survey")])
+
+
+def progress_of_models(models: Sequence[LanguageModel]) -> dict[str, list[Progress]]:
+    """The same of many models, by slug; their `pins__survey` are prefetched."""
+    surveys = [[pin.survey for pin in model.pins.all()] for model in models]
+    progress = iter(_progress_of_all([survey for of_model in surveys for survey in of_model]))
+    return {model.slug: [next(progress) for _ in of_model] for model, of_model in zip(models, surveys, strict=True)}
+
+
+def _progress_of_all(surveys: Sequence[Survey]) -> list[Progress]:
     # what is finished needs no jobs to say so
     unfinished = [survey for survey in surveys if survey.finished_at is None]
     prefetch_related_objects(unfinished, "jobs")
@@ -45,7 +59,7 @@ def progress_of_model(model: LanguageModel) -> list[Progress]:
 def _progress(survey: Survey, *, last_sign_of_life: datetime | None) -> Progress:
     spec = survey.parsed_spec
     if survey.finished_at is not None:
-        sentence = f"{survey.dataset}: all {spec.rows} rows measured."
+        sentence = f"{survey.dataset}: all {spec.rows:,} rows measured."
         return Progress(survey, spec.rows, spec.rows, finished=True, failed=False, sentence=sentence)
     jobs = list(survey.jobs.all())
     rows_done = sum(_rows_done(job, spec) for job in jobs)
@@ -54,20 +68,20 @@ def _progress(survey: Survey, *, last_sign_of_life: datetime | None) -> Progress
     silent_since = timezone.now() - timedelta(seconds=settings.LEASE_SECONDS)
     last_sign = max(survey.asked_at, last_sign_of_life or survey.asked_at)
     if failure and not going:
-        sentence = f"stopped after {rows_done} of {spec.rows} rows. {failure}"
+        sentence = f"stopped after {rows_done:,} of {spec.rows:,} rows. {failure}"
     elif any(job.dispatched_at for job in going) and last_sign < silent_since:
         sentence = (
-            f"{rows_done} of {spec.rows} rows measured; no measuring worker has answered for more than "
+            f"{rows_done:,} of {spec.rows:,} rows measured; no measuring worker has answered for more than "
             f"{settings.LEASE_SECONDS} seconds. The work is kept and goes on when one starts."
         )
     elif failure:
-        sentence = f"{rows_done} of {spec.rows} rows measured; a part of it failed. {failure}"
+        sentence = f"{rows_done:,} of {spec.rows:,} rows measured; a part of it failed. {failure}"
     elif rows_done == spec.rows:
-        sentence = f"all {spec.rows} rows read, adding up."
+        sentence = f"all {spec.rows:,} rows read, adding up."
     elif rows_done == 0 and all(job.state == Job.State.QUEUED for job in jobs):
         sentence = "waiting for its turn."
     else:
-        sentence = f"{rows_done} of {spec.rows} rows measured."
+        sentence = f"{rows_done:,} of {spec.rows:,} rows measured."
     failed = bool(failure) and not going
     return Progress(
         survey, rows_done, spec.rows, finished=False, failed=failed, sentence=f"{survey.dataset}: {sentence}"
@@ -89,6 +103,42 @@ def silent_for_long(asked_at: datetime) -> str:
     if last_sign >= timezone.now() - timedelta(seconds=settings.LEASE_SECONDS):
         return ""
     return f"No measuring worker has answered for more than {settings.LEASE_SECONDS} seconds."
+
+
+def what_is_before(job: Job) -> str:
+    """What is measured before a text's job that waits, and how many such jobs come first; empty where none does and
+    nothing is measured."""
+    held = Job.objects.filter(state=Job.State.RUNNING, lease_until__gt=timezone.now())
+    running = list(held.select_related("survey", "measurement").order_by("id"))
+    n_before = Job.objects.claimable().filter(kind=job.kind, id__lt=job.pk).count()
+    texts = f"{n_before} other {'text is' if n_before == 1 else 'texts are'} before this one"
+    if not running:
+        return f"{texts}." if n_before else ""
+    n_more = len(running) - 1
+    more = f", and {n_more} more {'job' if n_more == 1 else 'jobs'} at the same time" if n_more else ""
+    order = texts if n_before else "this text is next"
+    pauses = "it pauses for texts, and " if running[0].kind in PAUSING and job.kind == JobKind.PROMPT.value else ""
+    return f"{_what_runs(running[0])}{more}; {pauses}{order}."
+
+
+def _what_runs(job: Job) -> str:
+    """What a running job does, in a sentence without its full stop."""
+    if job.survey is not None:
+        subject = f"the survey of {job.survey.dataset} on {job.survey.model_id}"
+        if job.kind == JobKind.SURVEY_MERGE.value:
+            return f"{subject} is being added up first"
+        progress = progress_of(job.survey)
+        return f"{subject} is being measured first, {progress.rows_done} of {progress.rows} rows"
+    assert job.measurement is not None
+    match JobKind(job.kind):
+        case JobKind.WEIGHTS:
+            return f"the weights of {job.measurement.model_id} are being read first, {job.rows_done} layers so far"
+        case JobKind.PROMOTED:
+            return "what heads promote on another text is being computed first"
+        case JobKind.ADD_MODEL:
+            return "a model is being added first"
+        case _:
+            return "another text is being measured first"
 
 
 def _last_sign_of_life() -> datetime | None:

@@ -14,13 +14,15 @@ from django.conf import settings
 
 from analysis.metrics import METRICS, Metric
 from analysis.patterns import decompress_pattern, decompress_patterns
-from analysis.schema import Component, ComponentKind, JobKind, PromotedSpec, SurveySpec
+from analysis.schema import Component, ComponentKind, JobKind, PromotedSpec, SchemaError, SurveySpec
 from analysis.store import (
     Artifact,
     StoreError,
+    StoreUnreachableError,
     is_complete,
     open_artifact,
     open_store,
+    paths_in,
     promoted_path,
     prompt_path,
     survey_path,
@@ -45,6 +47,8 @@ __all__ = [
     "open_survey",
     "open_vocabulary",
     "open_weights",
+    "spec_in_store",
+    "surveys_in_store",
 ]
 
 
@@ -261,7 +265,7 @@ def _row(result: SurveyResult, row: int) -> tuple[np.ndarray, str]:
     read = functools.partial(result.read, file="rows")
     start, stop = read("starts", slice(row, row + 2)).tolist()
     title, offset = result.artifact.meta["titles"][read("documents", row)], int(read("offsets", row))
-    return read("tokens", slice(start, stop)), f"{title}, tokens {offset}–{offset + stop - start - 2}"
+    return read("tokens", slice(start, stop)), f"{title}, tokens {offset:,}–{offset + stop - start - 2:,}"
 
 
 # How often something could not be read since this process began.
@@ -325,6 +329,23 @@ def open_survey(survey: Survey) -> SurveyResult:
 @functools.lru_cache(maxsize=64)
 def _survey_result(artifact: Artifact, spec: SurveySpec) -> SurveyResult:
     return SurveyResult(artifact, spec)
+
+
+def surveys_in_store() -> set[str]:
+    """The hashes under which the store has surveys, whole or damaged, whether a row names them or not."""
+    return {path.name for path in paths_in(survey_path(_store(), "any").parent)}
+
+
+def spec_in_store(survey_hash: str) -> SurveySpec | None:
+    """What the survey of this hash in the store says that it measured; None where it is damaged or no survey. A store
+    that does not answer is a `StoreError`: nothing is known then."""
+    try:
+        spec = SurveySpec.from_json(open_artifact(survey_path(_store(), survey_hash), whole=False).meta["spec"])
+    except StoreUnreachableError:
+        raise
+    except (StoreError, SchemaError, KeyError):
+        return None
+    return spec if spec.hash == survey_hash else None
 
 
 def open_prompt(prompt: Measurement) -> KeptTexts:

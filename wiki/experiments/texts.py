@@ -14,7 +14,7 @@ from wiki.components.models import LanguageModel
 
 from .jobs import ask_for_measurement
 from .models import Job, Measurement, TextCount
-from .progress import silent_for_long
+from .progress import silent_for_long, what_is_before
 from .results import measurement_is_readable
 
 # How long a text is kept after somebody asked for it; nothing on the site can cite one yet.
@@ -89,7 +89,8 @@ def progress_of_prompt(prompt: Measurement) -> PromptProgress:
     elif job is not None and job.state == Job.State.RUNNING:
         sentence = "Being measured."
     else:
-        sentence = "Waiting for its turn."
+        before = what_is_before(job) if job is not None else ""
+        sentence = f"Waiting: {before}" if before else "Waiting for its turn."
     return PromptProgress(finished=False, failed=False, sentence=sentence)
 
 
@@ -114,7 +115,8 @@ def progress_of_promoted(prompt: Measurement) -> PromptProgress:
         assert prompt.model
         sentence = f"Being computed: {job.rows_done} of {prompt.model.n_layers} layers."
     else:
-        sentence = "Waiting for its turn to be computed."
+        before = what_is_before(job)
+        sentence = f"Waiting to be computed: {before}" if before else "Waiting for its turn to be computed."
     return PromptProgress(finished=False, failed=False, sentence=sentence)
 
 

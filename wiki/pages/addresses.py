@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.db.models import Q
 from django.urls import reverse
 
 from analysis.schema import SLUG, Component, ComponentKind, SchemaError
@@ -10,10 +11,25 @@ from wiki.components.models import LanguageModel
 
 from .errors import NotFound
 
+# No name of a model is longer.
+MAX_NAME = 200
+# Models that a jump lists.
+MAX_LISTED = 100
+
 
 def find_model(slug: str) -> LanguageModel | None:
     """The model of this slug. What cannot be a slug never reaches the database, which may refuse it."""
     return LanguageModel.objects.filter(slug=slug).first() if SLUG.fullmatch(slug) else None
+
+
+def models_like(text: str) -> list[LanguageModel]:
+    """The models with this part in their slug or title, in any case; the one of exactly this slug alone."""
+    if model := find_model(text):
+        return [model]
+    if not text or "\0" in text or len(text) > MAX_NAME:
+        return []
+    named = Q(slug__icontains=text) | Q(title__icontains=text)
+    return list(LanguageModel.objects.filter(named).order_by("slug")[:MAX_LISTED])
 
 
 def get_model(slug: str) -> LanguageModel:
@@ -53,14 +69,28 @@ def parse_component(model: LanguageModel, text: str) -> Component:
 
 
 def url_of(text: str, *, slug: str) -> str:
-    """The page that a jump to `text` leads to: a model, `slug/component`, or a component of the model at hand."""
+    """The page that a jump to `text` leads to: a model, `model/component`, or a component of the model at hand; for the
+    model a part of its name will do."""
     if find_model(text):
         return reverse("model", args=[text])
     typed_slug, slash, name = text.rpartition("/")
     if slash:
-        slug, text = typed_slug.strip(), name.strip()
-    model = get_model(slug) if slug else _only_model(text)
+        model, text = _model_like(typed_slug.strip()), name.strip()
+    else:
+        model = get_model(slug) if slug else _only_model(text)
     return component_url(model, parse_component(model, text))
+
+
+def _model_like(text: str) -> LanguageModel:
+    models = models_like(text)
+    if len(models) > 1:
+        slugs = ", ".join(model.slug for model in models[:5])
+        raise NotFound(
+            f"Looking for the model “{text}”: expected one with that in its name, got {len(models)}: {slugs}"
+            f"{', …' if len(models) > 5 else ''}.",
+            typed=text,
+        )
+    return models[0] if models else get_model(text)
 
 
 def _only_model(text: str) -> LanguageModel:
@@ -68,7 +98,7 @@ def _only_model(text: str) -> LanguageModel:
     if len(models) == 1:
         return models[0]
     raise NotFound(
-        f"Looking for “{text}”: no model is named so. To go to a component, name its model too, as in model/L5H1.",
+        f"To go to a component, name its model too: expected something like model/L5H1, got “{text}”.",
         typed=text,
     )
 

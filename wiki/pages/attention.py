@@ -276,9 +276,9 @@ def texts_of(measurements: Measurements, *, own: str = "") -> list[Text]:
     return sorted(texts, key=lambda text: text.kind is DatasetKind.REPEATED) + ([named] if named else [])
 
 
-def choose(texts: list[Text], state: State, *, prefer: DatasetKind) -> Choice:
+def choose(texts: list[Text], state: State, *, prefer: DatasetKind, key: str = "") -> Choice:
     """The view that the URL asks for. Without a text it is the first of the preferred kind; a text, view or query that
-    is not there is said to be missing."""
+    is not there is said to be missing, and so is a key (`?k=`, of which a head's page shows all) that cannot be one."""
     text, view, query = (state.parts.get(name, "") for name in ("text", "view", "q"))
     hidden = state.parts.get("sink") == "hidden"
     preferred = next((candidate for candidate in texts if candidate.kind is prefer), texts[0])
@@ -291,14 +291,31 @@ def choose(texts: list[Text], state: State, *, prefer: DatasetKind) -> Choice:
         return Choice(chosen, None, hidden, shown, state, missing=f"the view “{view[:80]}”")
     if query and query not in map(str, range(len(chosen.row.tokens))):
         return Choice(chosen, None, hidden, shown, state, missing=f"position “{query[:80]}” of this text")
+    if key and not query:
+        return Choice(chosen, None, hidden, shown, state, missing="a key without its query")
+    if key and key not in map(str, range(int(query) + 1)):
+        missing = f"position “{key[:80]}” at or before its query"
+        return Choice(chosen, int(query), hidden, shown, state, missing=missing)
     return Choice(chosen, int(query) if query else None, hidden, shown, state)
 
 
-def require_choice(texts: list[Text], state: State, *, prefer: DatasetKind, doing: str, slug: str) -> Choice:
+def missing_without_texts(state: State, *, key: str = "") -> str:
+    """What the URL names where there is no text to choose from; empty where it names nothing that needs one."""
+    text, view, query = (state.parts.get(name, "") for name in ("text", "view", "q"))
+    if text:
+        return f"the text “{text[:80]}”"
+    if view not in {member.value for member in View}:
+        return f"the view “{view[:80]}”"
+    return f"position “{(query or key)[:80]}” of a text" if query or key else ""
+
+
+def require_choice(
+    texts: list[Text], state: State, *, prefer: DatasetKind, doing: str, slug: str, key: str = ""
+) -> Choice:
     """The view that the URL asks for; 404 with a sentence where it names something that is not there."""
     if not texts:
         raise NotFound(f"{doing}: no attention pattern has been kept yet.", slug=slug)
-    choice = choose(texts, state, prefer=prefer)
+    choice = choose(texts, state, prefer=prefer, key=key)
     if choice.missing:
         raise NotFound(
             f"{doing}: expected a text, a view and a position that are here, got {choice.missing}.", slug=slug

@@ -12,6 +12,7 @@ from django.urls import reverse
 from analysis.metrics import Metric
 from analysis.schema import Component
 from wiki.components.models import LanguageModel
+from wiki.experiments.progress import Progress
 from wiki.experiments.results import StoreError, SurveyResult, open_survey
 
 from .measurements import METRIC_DATASETS
@@ -55,6 +56,24 @@ def beginnings_of(model: LanguageModel) -> list[Beginning]:
         if result and metric in result.metrics and (beginning := _highest(model, metric, result)):
             found.append(beginning)
     return found
+
+
+def why_no_beginning(progress: list[Progress]) -> str:
+    """Why no head of a model is named, by how far its surveys are."""
+    needed = [item for item in progress if item.survey.dataset in METRIC_DATASETS.values()]
+    if not needed:
+        return "None of its heads has been surveyed."
+    waiting, failed = (
+        [item.survey.dataset for item in needed if not item.finished and item.failed is failed]
+        for failed in (False, True)
+    )
+    if waiting:
+        one = len(waiting) == 1
+        surveys = f"survey{'' if one else 's'} of {' and '.join(waiting)} {'is' if one else 'are'} finished"
+        return f"Heads to begin with are named when the {surveys}."
+    if failed:
+        return f"No head to begin with: measuring {' and '.join(failed)} failed."
+    return "No head to begin with: its surveys are lost or damaged; they are measured anew at the next start of Loupe."
 
 
 def _results(model: LanguageModel) -> dict[str, SurveyResult]:

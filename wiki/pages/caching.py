@@ -78,7 +78,7 @@ def _answer(request: HttpRequest, zipped: bytes, content_type: str, etag: str) -
     response = HttpResponse(zipped if accepts else gzip.decompress(zipped), content_type=content_type)
     if accepts:
         response["Content-Encoding"] = "gzip"
-    response["ETag"], response["Cache-Control"], response["Vary"] = etag, CACHE_CONTROL, "Accept-Encoding"
+    response["ETag"], response["Cache-Control"], response["Vary"] = etag, CACHE_CONTROL, "Accept-Encoding, Cookie"
     return response
 
 

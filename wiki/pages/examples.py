@@ -118,7 +118,7 @@ class Histogram:
     def rows(self) -> SafeString:
         """The rows of a table: lower edge, upper edge and count of the bins that are not empty."""
         pairs = zip(self.edges, self.counts, strict=True)
-        return table_rows([f"{low:.2f}", f"{high:.2f}", str(count)] for (low, high), count in pairs if count)
+        return table_rows([f"{low:.2f}", f"{high:.2f}", f"{count:,}"] for (low, high), count in pairs if count)
 
     @property
     def path(self) -> str:
@@ -221,16 +221,17 @@ def examples_of(
         )
         for name, (label, _) in INTERVALS.items()
     ]
+    full = state.parts.get("example", "")
+    missing = "" if asked in INTERVALS else f"the examples “{asked[:80]}”"
     result, absent = depth_of(measurements)
     if result is None:
-        return Examples(tabs, interval, [], None, 0, dataset, absent=absent)
-    missing = "" if asked in INTERVALS else f"the examples “{asked[:80]}”"
+        missing = missing or (f"the example of row “{full[:80]}”" if full else "")
+        return Examples(tabs, interval, [], None, 0, dataset, absent=absent, missing=missing)
     try:
         histogram = read_histogram(result, component)
         raw = read_examples(result, component, texts, INTERVALS[interval][1])
     except StoreError as error:
-        return Examples(tabs, interval, [], None, 0, dataset, absent=str(error))
-    full = state.parts.get("example", "")
+        return Examples(tabs, interval, [], None, 0, dataset, absent=str(error), missing=missing)
     if full and full not in [str(example.row) for example in raw]:
         missing = missing or f"the example of row “{full[:80]}”"
     own_text = f"{reverse('model', args=[model.slug])}text/"

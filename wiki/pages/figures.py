@@ -16,7 +16,7 @@ from wiki.components.models import LanguageModel
 from .levels import linear_levels
 from .markup import join_markup
 from .measurements import HeadValue, MeasuredMetric, Measurements
-from .numbers import metric_value, short
+from .numbers import figure_and_error, metric_value, short
 from .strip import Strip, strip_of
 
 # A map on which a value is as long as this has one decimal everywhere; others have two.
@@ -125,10 +125,11 @@ def cards_of(measurements: Measurements, values: dict[str, HeadValue], absent: d
 
 def _card(measured: MeasuredMetric, value: HeadValue) -> Card:
     metric, finite = measured.metric, measured.finite
+    figure, error = figure_and_error(value.value, value.error)
     return Card(
         metric=metric,
-        figure=metric_value(metric, value.value),
-        error="" if value.error is None else metric_value(metric, value.error),
+        figure=figure,
+        error=error,
         queries=f"{value.queries:,}",
         uniform="" if value.uniform is None else metric_value(metric, value.uniform),
         value=value,
@@ -152,7 +153,7 @@ def rows_of(measurements: Measurements, cards: list[Card]) -> SafeString:
         uniform = f'<br><span class="soft">uniform attention: {escape(card.uniform)}</span>' if card.uniform else ""
         rows.append(
             f'<td class="mono">{escape(card.figure)}{error}{uniform}</td>'
-            f'<td class="rank">{value.rank} of {value.of}</td>'
+            f'<td class="rank">{value.rank:,} of {value.of:,}</td>'
             f'<td class="mono">{escape(card.low)}–{escape(card.high)}</td></tr>'
         )
     return mark_safe("".join(rows))  # noqa: S308 (figures and sentences are escaped; the rest is our own)
@@ -163,24 +164,42 @@ def _before_metric(measurements: Measurements) -> SafeString:
     return mark_safe(escape(f"{measurements.model_url}?{measurements.survey_and}metric="))  # noqa: S308 (escaped here)
 
 
-def head_columns_html(measurements: Measurements) -> SafeString:
+def columns_of(measurements: Measurements, layer: int) -> list[Metric]:
+    """The metrics of which some head of a layer has a figure."""
+    return [
+        metric
+        for metric in HEAD_METRICS
+        if metric.key in measurements.metrics and np.isfinite(measurements.metrics[metric.key].values[layer]).any()
+    ]
+
+
+def head_columns_html(measurements: Measurements, metrics: list[Metric]) -> SafeString:
     """Headings of a table of heads, each a link to the model's map by that metric."""
     page = _before_metric(measurements)
     return join_markup(
         '<th scope="col"><a href="{}{}">{}</a>{}</th>',
-        ((page, metric.key, metric.label, f", {metric.unit}" if metric.unit else "") for metric in HEAD_METRICS),
+        ((page, metric.key, metric.label, f", {metric.unit}" if metric.unit else "") for metric in metrics),
     )
 
 
-def head_rows_html(measurements: Measurements, model: LanguageModel, layer: int) -> SafeString:
-    """Rows of a table: each head of a layer with every metric, the figure and its place, or that there is none."""
+def reasons_by_metrics(absent: dict[str, str]) -> list[tuple[str, str]]:
+    """Why metrics are absent (`absent` by key): each reason once, with the names of its metrics."""
+    labels: dict[str, list[str]] = {}
+    for metric in HEAD_METRICS:
+        if metric.key in absent:
+            labels.setdefault(absent[metric.key], []).append(metric.label)
+    return [(", ".join(names), reason) for reason, names in labels.items()]
+
+
+def head_rows_html(measurements: Measurements, model: LanguageModel, layer: int, metrics: list[Metric]) -> SafeString:
+    """Rows of a table: each head of a layer with these metrics, the figure and its place, or that there is none."""
     rows = []
     for component in model.heads(layer):
-        values = [_value_of(measurements, metric, component) for metric in HEAD_METRICS]
+        values = [_value_of(measurements, metric, component) for metric in metrics]
         cells = join_markup(
             '<td><span class="{}">{}</span> <span class="soft">{}</span></td>',
             (
-                ("mono", metric_value(value.metric, value.value), f"{value.rank} of {value.of}")
+                ("mono", metric_value(value.metric, value.value), f"{value.rank:,} of {value.of:,}")
                 if value
                 else ("soft", "no figure", "")
                 for value in values

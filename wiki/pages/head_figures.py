@@ -94,7 +94,8 @@ def chosen_view(
     values, _ = measurements.of_head(component)
     prefer = telling_kind(extremes(values, measurements.metrics))
     state = State.of(request.GET.dict())
-    return require_choice(texts, state, prefer=prefer, doing=doing, slug=measurements.model.slug), texts
+    key, slug = request.GET.get("k", ""), measurements.model.slug
+    return require_choice(texts, state, prefer=prefer, doing=doing, slug=slug, key=key), texts
 
 
 @figure("head", "pattern")
@@ -193,7 +194,7 @@ def histogram_figure(request: HttpRequest, model: LanguageModel, component: Comp
     except StoreError as error:
         raise _absent("the histogram", component, model, str(error)) from error
     return Figure(
-        title=f"Largest attention of {component} off the first token, {result.spec.rows} sequences",
+        title=f"Largest attention of {component} off the first token, {result.spec.rows:,} sequences",
         columns=("from", "to", "sequences"),
         rows=[(low, high, n) for (low, high), n in zip(histogram.edges, histogram.counts, strict=True)],
         template="figures/head_histogram.svg",
@@ -232,7 +233,7 @@ def examples_figure(request: HttpRequest, model: LanguageModel, component: Compo
         drawn.append((example, y, boxes))
         y = bottom + LINE + 14
     return Figure(
-        title=f"Examples of {component}, {label} of {result.spec.rows} sequences of {result.spec.dataset}",
+        title=f"Examples of {component}, {label} of {result.spec.rows:,} sequences of {result.spec.dataset}",
         columns=("row", "title", "score", "query", "query_token", "key", "key_token", "attention"),
         rows=rows,
         template="figures/head_examples.svg",

@@ -6,6 +6,7 @@ import dataclasses
 
 import numpy as np
 
+from analysis.metrics import HEAD_METRICS
 from analysis.schema import DatasetKind
 
 from .measurements import HeadValue, MeasuredMetric
@@ -16,6 +17,10 @@ from .ranks import ordinal
 EXTREME_SHARE = 0.02
 # … and it is this far from the median, as a share of all heads' range: the lowest of many near 0 is nothing unusual.
 EXTREME_DISTANCE = 0.2
+
+
+# Of fewer metrics than this it is not said what is unusual about a head.
+MIN_METRICS = 5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,6 +63,20 @@ def extremes(values: dict[str, HeadValue], metrics: dict[str, MeasuredMetric]) -
         elif np.count_nonzero(all_values <= value.value) <= limit:
             found.append(Extreme(value, distance, value.rank_low, highest=False))
     return sorted(found, key=lambda extreme: -extreme.distance)
+
+
+def too_few_metrics(values: dict[str, HeadValue], *, pending: bool) -> str:
+    """A sentence where too few metrics of a head are measured to say what is unusual about it; empty where there are
+    enough."""
+    n, of = len(values), len(HEAD_METRICS)
+    if n >= MIN_METRICS:
+        return ""
+    if n == 0:
+        return "No metric of this head has been measured yet."
+    measured = f"{n} of {of} metrics {'is' if n == 1 else 'are'} measured"
+    if pending:
+        return f"{measured} so far. What is unusual about this head is said when more of them are."
+    return f"Only {measured}, too few to say what is unusual about this head."
 
 
 def telling_kind(found: list[Extreme]) -> DatasetKind:

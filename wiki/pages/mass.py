@@ -13,7 +13,7 @@ from analysis.schema import Component, DatasetKind
 from wiki.experiments.results import StoreError
 
 from .measurements import METRIC_DATASETS, Measurements
-from .numbers import short
+from .numbers import figure_and_error
 
 WIDTH, GAP, NUMBERED = 600, 2, 18  # of the bar; a part as wide as `NUMBERED` has room for its number
 
@@ -25,10 +25,6 @@ DEFINITIONS = {
     Mass.INDUCTION: "just after an earlier position with the same token",
     Mass.OTHER: "all other keys",
 }
-
-
-def _figure(share: float) -> str:
-    return short(share, decimals=3 if share < 0.005 else 2)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,11 +40,11 @@ class Part:
 
     @property
     def figure(self) -> str:
-        return _figure(self.share)
+        return figure_and_error(self.share, self.error)[0]
 
     @property
     def error_figure(self) -> str:
-        return _figure(self.error)
+        return figure_and_error(self.share, self.error)[1]
 
     @property
     def definition(self) -> str:

@@ -21,7 +21,7 @@ from wiki.experiments.results import Result, StoreError, SurveyResult, open_surv
 from .errors import NotFound
 from .ranks import ranks_from_bottom, ranks_from_top
 from .reading import once
-from .weights import Weights, weights_of
+from .weights import Weights, weights_of, why_no_weights
 
 logger = logging.getLogger(__name__)
 
@@ -260,9 +260,17 @@ def measurements_of(model: LanguageModel, *, survey: str = "") -> Measurements:
         except StoreError as error:
             unread[finished.dataset] = _why_unreadable(finished.dataset, error)
             damaged.append(unread[finished.dataset])
-    weights = weights_of(model, results.get(METRIC_DATASETS[DatasetKind.NATURAL]))
+    weights = _weights(model, progress, results)
     metrics, absent = _read_metrics(results, unread, weights)
     return Measurements(model, progress, results, weights, metrics, absent, damaged, unread, survey)
+
+
+def _weights(model: LanguageModel, progress: list[Progress], results: dict[str, SurveyResult]) -> Weights:
+    dataset = METRIC_DATASETS[DatasetKind.NATURAL]
+    if dataset in results:
+        return weights_of(model, results[dataset])
+    natural = next((item for item in progress if item.survey.dataset == dataset), None)
+    return Weights(None, why_no_weights(natural, dataset=dataset))
 
 
 def get_survey(model: LanguageModel, name: str) -> Survey:

@@ -43,7 +43,7 @@ def found_rows(measurements: Measurements, found: Iterable[Found]) -> SafeString
     for head in found:
         name = str(head.component)
         parts.append(
-            f'<tr><td class="soft">{head.rank}</td><td><a href="{base}{name}/{end}">{name}</a></td>'
+            f'<tr><td class="soft">{head.rank:,}</td><td><a href="{base}{name}/{end}">{name}</a></td>'
             f'<td class="mono">{escape(head.figure)}</td></tr>'
         )
     return mark_safe("\n".join(parts))  # noqa: S308 (escaped above)
@@ -89,7 +89,7 @@ def map_rows(measurements: Measurements, head_map: HeadMap, metric: Metric) -> S
             name, figure = str(cell.component), escape(cell.figure)
             words, shade = f"{name}: could not be computed", ""
             if figure:
-                words = f"{name}: {label} {figure}, rank {cell.rank} of {cell.of}"
+                words = f"{name}: {label} {figure}, rank {cell.rank:,} of {cell.of:,}"
                 shade = f' class="a{cell.level}{" minus" if cell.negative else ""}"'
             attributes = f'href="{base}{name}/{end}" title="{words}" aria-label="{words}"'
             parts.append(f"<td><a{shade} {attributes}>{figure or '–'}</a></td>")

@@ -13,7 +13,7 @@ from analysis.schema import Component
 from wiki.experiments.results import StoreError, SurveyResult
 
 from .measurements import Measurements
-from .numbers import metric_value
+from .numbers import figure_and_error
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,25 +72,15 @@ class NeuronValue:
 
 
 def figures_of(metric: Metric, value: float, error: float | None) -> tuple[str, str]:
-    """A value and its standard error as a page writes them, the value in the decimals that its error has: `-.021` and
-    `.004`. The error is empty where there is none; the unit is left out."""
-    if metric.key == "share_active":
-        return _percents(value, error)
-    if error is None or not 0 < error < math.inf:
-        return metric_value(metric, value), "" if error is None else "0" if error == 0 else "unknown"
-    decimals = min(6, max(1, 1 - math.floor(math.log10(error))))
-    return _plain(value, decimals), _plain(error, decimals)
+    """A value and its standard error as a page writes them: `figure_and_error`, or percent. The error is empty where
+    there is none; the unit is left out."""
+    return _percents(value, error) if metric.key == "share_active" else figure_and_error(value, error)
 
 
 def _percents(share: float, error: float | None) -> tuple[str, str]:
     """A share and its error in percent, with the first digit of the error: a rare thing is not shown as 0."""
     decimals = min(4, max(1, -math.floor(math.log10(100 * error)))) if error and error < math.inf else 1
     return f"{100 * share:.{decimals}f} %", "" if error is None else f"{100 * error:.{decimals}f} %"
-
-
-def _plain(value: float, decimals: int) -> str:
-    text = f"{value:.{decimals}f}"
-    return text.replace("0.", ".", 1) if text.startswith(("0.", "-0.")) else text
 
 
 def values_of(measurements: Measurements, component: Component) -> tuple[list[NeuronValue], dict[str, str]]:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 from analysis.metrics import Metric
+
+MAX_DECIMALS = 6
 
 
 def short(value: float, *, decimals: int = 2) -> str:
@@ -27,8 +31,33 @@ def signed(value: float) -> str:
 
 
 def metric_value(metric: Metric, value: float) -> str:
-    """A metric's value without its unit; shares below .005 get a third decimal."""
-    return short(value, decimals=3 if abs(value) < 0.005 else 2)
+    """A metric's value without its unit; values below .005 get a third decimal."""
+    return short(value, decimals=_decimals(value))
+
+
+def _decimals(value: float) -> int:
+    """That a value without a standard error has, as `short` writes it."""
+    if abs(value) >= 10:
+        return 1
+    return 3 if 0 < abs(value) < 0.005 else 2
+
+
+def figure_and_error(value: float, error: float | None) -> tuple[str, str]:
+    """A value and its standard error, both with the decimals that the first digit of the error needs, and never fewer
+    than the value has alone: `.8890` and `.0001`, `2.41` and `.02`. The error is empty for what has none."""
+    if error is None:
+        return short(value, decimals=_decimals(value)), ""
+    if not 0 < error < math.inf:
+        return short(value, decimals=_decimals(value)), "0" if error == 0 else "unknown"
+    decimals = min(MAX_DECIMALS, max(_decimals(value), -math.floor(math.log10(error))))
+    return _fixed(value, decimals), _fixed(error, decimals)
+
+
+def _fixed(value: float, decimals: int) -> str:
+    """As `short`, with exactly so many decimals whatever the value is."""
+    if abs(value) < 10:
+        return short(value, decimals=decimals)
+    return f"{value:.{decimals}f}"
 
 
 def with_unit(metric: Metric, value: float) -> str:
@@ -38,8 +67,8 @@ def with_unit(metric: Metric, value: float) -> str:
 
 def with_error(metric: Metric, value: float, error: float | None) -> str:
     """A metric's value, its standard error where it has one, and its unit: `.89 ± .01`, `2.41 ± .02 nats`."""
-    text = metric_value(metric, value)
-    return f"{text if error is None else f'{text} ± {short(error)}'} {metric.unit}".strip()
+    figure, of_error = figure_and_error(value, error)
+    return f"{f'{figure} ± {of_error}' if of_error else figure} {metric.unit}".strip()
 
 
 def with_small_error(metric: Metric, value: float, error: float | None) -> str:

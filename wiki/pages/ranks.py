@@ -21,7 +21,7 @@ def ranks_from_bottom(values: np.ndarray) -> np.ndarray:
 
 
 def ordinal(rank: int) -> str:
-    """1st, 2nd, 3rd, 4th, 11th, 21st, …, 1,000th"""
+    """1st, 2nd, 3rd, 4th, 11th, 21st, …, 1,234th"""
     if rank % 100 in (11, 12, 13):
         return f"{rank:,}th"
     return f"{rank:,}{({1: 'st', 2: 'nd', 3: 'rd'}).get(rank % 10, 'th')}"

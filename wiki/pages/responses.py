@@ -1,4 +1,4 @@
-"""Answers that are data or fragments."""
+"""Answers: pages, data, fragments."""
 
 from __future__ import annotations
 
@@ -7,6 +7,12 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+
+
+def page_response(request: HttpRequest, template: str, context: dict[str, Any], *, missing: bool) -> HttpResponse:
+    """A page; where its address names something that is not here, which the page says in a sentence, its status is that
+    of its data: 404."""
+    return render(request, template, context, status=404 if missing else 200)
 
 
 def data_response(data: dict[str, Any]) -> JsonResponse:
@@ -22,9 +28,11 @@ def _finite(data: Any) -> Any:
     return None if isinstance(data, float) and not math.isfinite(data) else data
 
 
-def progress_response(request: HttpRequest, context: dict[str, Any], *, landed: bool) -> HttpResponse:
+def progress_response(
+    request: HttpRequest, context: dict[str, Any], *, landed: bool, template: str = "pages/_progress.html"
+) -> HttpResponse:
     """The progress fragment; where new numbers have landed it says so and wakes `survey-progress.js`."""
-    response = render(request, "pages/_progress.html", {**context, "landed": landed})
+    response = render(request, template, {**context, "landed": landed})
     if landed:
         response["HX-Trigger"] = "landed"
     response["Cache-Control"] = "no-store"

@@ -40,6 +40,7 @@ register_converter(TextNameConverter, "text_name")
 urlpatterns = [
     path("", home.home, name="home"),
     path("index.json", home.home_json, name="home-json"),
+    path("progress/", home.home_progress, name="home-progress"),
     path("jump/", jump.jump, name="jump"),
     path("m/<str:slug>.json", models.model_json, name="model-json"),
     path("m/<str:slug>/", models.model_page, name="model"),

@@ -7,6 +7,7 @@ import dataclasses
 from analysis.schema import JobKind
 from wiki.components.models import LanguageModel
 from wiki.experiments.models import Job, Measurement
+from wiki.experiments.progress import Progress, silent_for_long
 from wiki.experiments.results import Result, StoreError, SurveyResult, open_weights
 
 
@@ -19,12 +20,24 @@ class Weights:
     hash: str = ""  # of the measurement, where there is a result
     pending: bool = False  # whether they are being read, or wait for it
     layers_done: int = 0  # while pending
+    sentence: str = ""  # how far they are, while pending
 
 
-def weights_of(model: LanguageModel, survey: SurveyResult | None) -> Weights:
-    """What the weights say of the tokens that matter in a survey; without one nothing was asked."""
-    if survey is None:
-        return Weights(None, "not measured: weights are read for the tokens of a survey of natural text; none is here.")
+def why_no_weights(progress: Progress | None, *, dataset: str) -> str:
+    """Why no weights are read where there is no survey of natural text (of `dataset`) to read them for."""
+    if progress is None:
+        return f"not measured: weights are read after a survey of {dataset}; none is pinned for this model."
+    if progress.finished:
+        return f"not measured yet: weights are read after the survey of {dataset}, which is lost or damaged."
+    if not progress.survey.parsed_spec.in_depth:
+        return f"not measured: weights are read after surveys in depth alone, and that of {dataset} is none."
+    if progress.failed:
+        return f"not measured yet: weights are read after the survey of {dataset}. {progress.sentence}"
+    return f"not measured yet: weights are read when the survey of {dataset} is finished, for the tokens it finds."
+
+
+def weights_of(model: LanguageModel, survey: SurveyResult) -> Weights:
+    """What the weights say of the tokens that matter in a survey."""
     readings = Measurement.objects.select_related("job").filter(kind=JobKind.WEIGHTS.value, model=model)
     # there are few, and asking the database for a part of their JSON costs more
     weights = max(
@@ -35,9 +48,17 @@ def weights_of(model: LanguageModel, survey: SurveyResult | None) -> Weights:
     if weights.finished_at is None:
         job = weights.job
         if job.state == Job.State.FAILED:
-            return Weights(None, f"not measured yet: {job.error}")
-        sentence = f"not measured yet: {job.rows_done} of {model.n_layers} layers are read."
-        return Weights(None, sentence, pending=True, layers_done=job.rows_done)
+            return Weights(None, f"not measured: reading the weights failed. {job.error}")
+        if job.state == Job.State.RUNNING:
+            # how far it is stands once on the page, where it is kept up to date
+            absent, sentence = "are being read", f"{job.rows_done} of {model.n_layers} layers read."
+        else:
+            absent, sentence = "wait for their turn to be read", "waiting for their turn."
+        sentence = f"{sentence} {silent_for_long(weights.asked_at)}".strip()
+        done = job.rows_done if job.state == Job.State.RUNNING else 0
+        return Weights(
+            None, f"not measured yet: the weights {absent}.", pending=True, layers_done=done, sentence=sentence
+        )
     try:
         return Weights(open_weights(weights), hash=weights.hash)
     except StoreError as error:

@@ -41,9 +41,10 @@ class Pair:
         return self.key is not None
 
     def url(self, **changes: int | str | None) -> str:
-        """The address of the same page with other positions."""
+        """The address of the same page with other positions; without any the page's own, which ends with a slash."""
         parts = {"q": self.query, "k": self.key} | changes
-        return f"?{urlencode({name: value for name, value in parts.items() if value is not None})}#pair"
+        query = urlencode({name: value for name, value in parts.items() if value is not None})
+        return f"?{query}#pair" if query else "./"
 
 
 def read_pair(text: Text, *, query: str, key: str) -> Pair:
@@ -243,7 +244,7 @@ def _map(model: LanguageModel, text: Text, pair: Pair, weights: np.ndarray) -> l
         cells = []
         for head, value in enumerate(values):
             name, figure_text = f"L{layer}H{head}", escape(short(value))
-            words = mark_safe(f"{name}: attention {figure_text}, rank {ranks[layer][head]} of {weights.size}")  # noqa: S308
+            words = mark_safe(f"{name}: attention {figure_text}, rank {ranks[layer][head]:,} of {weights.size:,}")  # noqa: S308
             cells.append((levels[layer][head], before, name, after, words, words, figure_text))
         rows.append((layer, format_html_join("", cell, cells)))
     return rows
@@ -253,11 +254,11 @@ def _summary(weights: np.ndarray) -> str:
     best = ranked(weights)[0]
     most = float(weights.max())
     if most == 0:
-        return f"None of the {weights.size} heads gives it a 255th of its attention."
+        return f"None of the {weights.size:,} heads gives it a 255th of its attention."
     half, tenth = (int((weights > share).sum()) for share in (0.5, 0.1))
     return (
-        f"The most is {short(most)}, by {best}. {half} of {weights.size} heads give it more than .50, {tenth} more "
-        f"than .10; the mean over all heads is {short(float(weights.mean()))}."
+        f"The most is {short(most)}, by {best}. {half:,} of {weights.size:,} heads give it more than .50, {tenth:,} "
+        f"more than .10; the mean over all heads is {short(float(weights.mean()))}."
     )
 
 

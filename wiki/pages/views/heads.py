@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
@@ -14,19 +13,19 @@ from wiki.components.models import LanguageModel
 from wiki.experiments.results import StoreError
 
 from ..addresses import get_model, kv_head_of, kv_siblings, neighbours, require_component
-from ..attention import Text, attention_view, choose, require_choice, texts_of
+from ..attention import Text, attention_view, choose, missing_without_texts, require_choice, texts_of
 from ..caching import cached_page
 from ..composition import compositions_of
 from ..examples import depth_of, examples_of, read_examples, read_histogram, require_interval
 from ..figures import ON_CARDS, cards_of, rows_of
 from ..footer import provenance_of
 from ..head_tokens import head_tokens_of
-from ..lead import extremes, telling_kind
+from ..lead import extremes, telling_kind, too_few_metrics
 from ..mass import mass_of
 from ..measurements import Measurements, measurements_of
 from ..numbers import percent
 from ..promoted import WHAT, TokenTexts, promoted_by, token_texts_of
-from ..responses import data_response
+from ..responses import data_response, page_response
 from ..similar import similar_heads
 from ..state import NAMES, State
 from ..who_attends import source_of
@@ -45,6 +44,7 @@ def head_page(request: HttpRequest, slug: str, component: Component) -> HttpResp
     values, absent = measurements.of_head(component)
     previous, following = neighbours(model, component)
     found = extremes(values, measurements.metrics)
+    too_few = too_few_metrics(values, pending=measurements.pending)
     cards = cards_of(measurements, values, absent)
     token_texts = token_texts_of(model)
     context = {
@@ -62,7 +62,8 @@ def head_page(request: HttpRequest, slug: str, component: Component) -> HttpResp
         "measurements": measurements,
         "values": values,
         "absent": absent,
-        "extremes": found,
+        "too_few": too_few,
+        "extremes": [] if too_few else found,
         "cards": cards[:ON_CARDS],
         "others": cards[ON_CARDS:],
         "other_rows": rows_of(measurements, cards[ON_CARDS:]),
@@ -82,9 +83,11 @@ def head_page(request: HttpRequest, slug: str, component: Component) -> HttpResp
             model=model,
             token_texts=token_texts,
             prefer=telling_kind(found),
+            key=request.GET.get("k", ""),
         ),
     }
-    return render(request, "pages/head.html", context)
+    missing = context["missing"] or context["examples"].missing
+    return page_response(request, "pages/head.html", context, missing=bool(missing))
 
 
 def _viewer_context(
@@ -95,14 +98,15 @@ def _viewer_context(
     model: LanguageModel,
     token_texts: TokenTexts,
     prefer: DatasetKind,
+    key: str,
 ) -> dict[str, Any]:
     """The texts to choose from and the chosen view; instead of a view, the reason why there is none."""
     texts = texts_of(measurements, own=state.parts.get("text", ""))
     if not texts:
-        return {"texts": [], "view": None}
-    choice = choose(texts, state, prefer=prefer)
+        return {"texts": [], "view": None, "missing": missing_without_texts(state, key=key)}
+    choice = choose(texts, state, prefer=prefer, key=key)
     tabs = [(text.row.title, choice.url(text=text.key, q=""), text.key == choice.text.key) for text in texts]
-    context = {"texts": tabs, "choice": choice, "figure_state": choice.figure_query}
+    context = {"texts": tabs, "choice": choice, "missing": choice.missing, "figure_state": choice.figure_query}
     try:
         view = attention_view(choice, component, texts, measurements)
         promoted = promoted_by(view, component, measurements, token_texts)
@@ -121,7 +125,8 @@ def head_json(request: HttpRequest, slug: str, component: Component) -> JsonResp
     values, absent = measurements.of_head(component)
     token_texts, texts = token_texts_of(model), texts_of(measurements, own=state.parts.get("text", ""))
     prefer = telling_kind(extremes(values, measurements.metrics))
-    shown = _shown_json(state, measurements, component, texts, prefer=prefer, token_texts=token_texts)
+    key = request.GET.get("k", "")
+    shown = _shown_json(state, measurements, component, texts, prefer=prefer, token_texts=token_texts, key=key)
     return data_response(
         {
             "component": str(component),
@@ -148,12 +153,13 @@ def _shown_json(
     *,
     prefer: DatasetKind,
     token_texts: TokenTexts,
+    key: str,
 ) -> dict[str, Any] | None:
     """The view of the pattern that the URL chooses, as the page shows it; None where it names none and none is kept."""
-    if not texts and not state.parts.get("text"):
+    if not texts and not missing_without_texts(state, key=key):
         return None
     model, doing = measurements.model, f"Reading the data of {component}"
-    choice = require_choice(texts, state, prefer=prefer, doing=doing, slug=model.slug)
+    choice = require_choice(texts, state, prefer=prefer, doing=doing, slug=model.slug, key=key)
     try:
         view = attention_view(choice, component, texts, measurements)
         promoted = promoted_by(view, component, measurements, token_texts).to_json()

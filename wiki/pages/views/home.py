@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -11,10 +12,11 @@ from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from wiki.components.models import LanguageModel
+from wiki.experiments.progress import Progress, progress_of_models
 
 from ..access import may_add_models
-from ..beginnings import Beginning, beginnings_of
-from ..responses import data_response
+from ..beginnings import Beginning, beginnings_of, why_no_beginning
+from ..responses import data_response, progress_response
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,9 +24,27 @@ class Row:
     """A model as home lists it."""
 
     model: LanguageModel
-    n_finished: int
-    n_pinned: int
-    beginnings: list[Beginning]
+    progress: list[Progress]  # of its pinned surveys
+
+    @functools.cached_property
+    def beginnings(self) -> list[Beginning]:
+        return beginnings_of(self.model)
+
+    @property
+    def n_finished(self) -> int:
+        return sum(item.finished for item in self.progress)
+
+    @property
+    def n_pinned(self) -> int:
+        return len(self.progress)
+
+    @property
+    def unfinished(self) -> list[Progress]:
+        return [item for item in self.progress if not item.finished]
+
+    @property
+    def no_beginning(self) -> str:
+        return why_no_beginning(self.progress)
 
     def to_json(self) -> dict[str, Any]:
         model = self.model
@@ -37,27 +57,65 @@ class Row:
             "n_layers": model.n_layers,
             "n_all_heads": model.n_all_heads,
             "n_all_neurons": model.n_all_neurons,
-            "surveys": {"finished": self.n_finished, "pinned": self.n_pinned},
+            "surveys": {
+                "finished": self.n_finished,
+                "pinned": self.n_pinned,
+                "unfinished": [
+                    {
+                        "survey": item.survey.hash,
+                        "dataset": item.survey.dataset,
+                        "rows_done": item.rows_done,
+                        "rows": item.rows,
+                        "progress": item.sentence,
+                    }
+                    for item in self.unfinished
+                ],
+            },
             "begin_with": [beginning.to_json() for beginning in self.beginnings],
         }
 
 
 def _rows() -> list[Row]:
-    return [
-        Row(
-            model,
-            n_finished=sum(pin.survey.finished_at is not None for pin in model.pins.all()),
-            n_pinned=len(model.pins.all()),
-            beginnings=beginnings_of(model),
-        )
-        for model in LanguageModel.objects.prefetch_related("pins__survey")
-    ]
+    models = list(LanguageModel.objects.prefetch_related("pins__survey"))
+    progress = progress_of_models(models)
+    return [Row(model, progress[model.slug]) for model in models]
+
+
+def _n_finished(rows: list[Row]) -> int:
+    return sum(row.n_finished for row in rows)
+
+
+def _progress_context(rows: list[Row]) -> dict[str, Any]:
+    """The models of which something is not finished, and where the page asks how far they are: empty when nothing can
+    change any more."""
+    pending = any(not item.failed for row in rows for item in row.unfinished)
+    return {
+        "measuring": [row for row in rows if row.unfinished],
+        "poll_url": reverse("home-progress", query={"seen": _n_finished(rows)}) if pending else "",
+    }
 
 
 @require_safe
 def home(request: HttpRequest) -> HttpResponse:
-    context = {"rows": _rows(), "may_add": may_add_models(request.user), "json_url": reverse("home-json")}
+    rows = _rows()
+    context = {
+        "rows": rows,
+        **_progress_context(rows),
+        "n_layers": sum(row.model.n_layers for row in rows),
+        "n_heads": sum(row.model.n_all_heads for row in rows),
+        "n_neurons": sum(row.model.n_all_neurons for row in rows),
+        "may_add": may_add_models(request.user),
+        "json_url": reverse("home-json"),
+    }
     return render(request, "pages/home.html", context)
+
+
+@require_safe
+def home_progress(request: HttpRequest) -> HttpResponse:
+    """How far the surveys of all models are: a fragment."""
+    rows = _rows()
+    landed = request.GET.get("seen", "") not in ("", str(_n_finished(rows)))
+    return progress_response(request, _progress_context(rows), landed=landed, template="pages/_home_progress.html")
 
 
 @require_safe

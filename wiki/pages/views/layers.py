@@ -6,7 +6,6 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.shortcuts import render
 from django.urls import reverse
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_safe
@@ -19,14 +18,14 @@ from wiki.experiments.results import StoreError
 from ..addresses import get_model, require_component
 from ..attention import Text, choose, require_choice, texts_of
 from ..caching import cached_page
-from ..figures import head_columns_html, head_rows_html
+from ..figures import columns_of, head_columns_html, head_rows_html, reasons_by_metrics
 from ..footer import provenance_of
 from ..markup import join_markup
 from ..measurements import Measurements, measurements_of
 from ..neuron_scatter import scatter_of
 from ..neuron_table import NAMES, NeuronTable, TableQuery, parse_query, require_query, table_of
 from ..residual import residual_of
-from ..responses import data_response
+from ..responses import data_response, page_response
 from ..state import State
 from ..thumbnails import bytes_url, thumbnails_of
 from ..who_attends import source_of
@@ -46,17 +45,17 @@ def layer_page(request: HttpRequest, slug: str, component: Component) -> HttpRes
     measurements = measurements_of(model, survey=request.GET.get("survey", ""))
     layer, query = component.layer, parse_query(request.GET)
     residual, residual_absent = residual_of(measurements, layer)
+    columns = columns_of(measurements, layer)
     context = {
         "model": model,
         "jump_model": model.slug,
         "component": component,
         "measurements": measurements,
-        "head_columns": head_columns_html(measurements),
+        "columns": columns,
+        "head_columns": head_columns_html(measurements, columns),
         "definitions": DEFINITIONS,
-        "head_rows": head_rows_html(measurements, model, layer),
-        "absent": [
-            (metric, measurements.absent[metric.key]) for metric in HEAD_METRICS if metric.key in measurements.absent
-        ],
+        "head_rows": head_rows_html(measurements, model, layer, columns),
+        "absent": reasons_by_metrics(_absent_columns(measurements, component, columns)),
         "previous": Component(layer - 1) if layer > 0 else None,
         "next": Component(layer + 1) if layer + 1 < model.n_layers else None,
         "residual": residual,
@@ -67,14 +66,23 @@ def layer_page(request: HttpRequest, slug: str, component: Component) -> HttpRes
         "provenance": provenance_of(measurements),
         "json_url": reverse("layer-json", args=[model.slug, component], query=request.GET),
     }
-    return render(request, "pages/layer.html", context)
+    missing = query.missing or context["missing_text"]
+    return page_response(request, "pages/layer.html", context, missing=bool(missing))
+
+
+def _absent_columns(measurements: Measurements, layer: Component, columns: list[Metric]) -> dict[str, str]:
+    """Why metrics have no column in the table of heads, by key."""
+    nowhere = f"could not be computed for any head of {layer}."
+    return {
+        metric.key: measurements.absent.get(metric.key, nowhere) for metric in HEAD_METRICS if metric not in columns
+    }
 
 
 def _chosen_text(measurements: Measurements, asked: str) -> tuple[list[Text], Text | None, str]:
     """The texts to choose from, the one that the URL asks for, and what it asks for that is not here."""
     texts = texts_of(measurements, own=asked)
     if not texts:
-        return [], None, ""
+        return [], None, f"the text “{asked[:80]}”" if asked else ""
     choice = choose(texts, State.of({"text": asked}), prefer=DatasetKind.NATURAL)
     return texts, choice.text, choice.missing
 
@@ -84,7 +92,7 @@ def _thumbnails_context(
 ) -> dict[str, Any]:
     texts, text, missing = _chosen_text(measurements, query.text)
     if text is None:
-        return {"texts": [], "thumbnails": []}
+        return {"texts": [], "thumbnails": [], "missing_text": missing}
     tabs = [(each, query.url(text=each.key) + "#patterns", each.key == text.key) for each in texts]
     context: dict[str, Any] = {"texts": tabs, "text": text, "missing_text": missing, "thumbnails": []}
     context["patterns_query"] = State.of({"survey": measurements.survey, "text": text.key}).query

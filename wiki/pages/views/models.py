@@ -8,7 +8,6 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
-from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
@@ -28,7 +27,7 @@ from ..metric_groups import HEAD_METRICS_BY_KEY, METRIC_GROUPS
 from ..model_figures import chosen_metric, require_known
 from ..model_markup import component_rows, found_rows, lens_links, map_rows, metric_options
 from ..numbers import short, with_error
-from ..responses import data_response, progress_response
+from ..responses import data_response, page_response, progress_response
 from ..scatter import Axes, scatter_of
 
 # What the page's URL says: the metric of map and finder, the finder's question, the scatter's axes, another survey.
@@ -88,7 +87,8 @@ def model_page(request: HttpRequest, slug: str) -> HttpResponse:
         "provenance": provenance_of(measurements),
         "json_url": reverse("model-json", args=[model.slug], query=request.GET),
     }
-    return render(request, "pages/model.html", context)
+    missing = context["missing"] or question.missing or axes.missing
+    return page_response(request, "pages/model.html", context, missing=bool(missing))
 
 
 def _without(state: dict[str, str], *names: str) -> dict[str, str]:

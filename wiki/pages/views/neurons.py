@@ -27,7 +27,7 @@ from ..neuron_tokens import Neighbours, TokenList, mean_tokens, nearest_neurons,
 from ..neuron_values import NeuronValue, values_of
 from ..numbers import short
 from ..own_text import neuron_on_text, require_neuron_on_text
-from ..responses import data_response
+from ..responses import data_response, page_response
 from ..shading import visible
 from ..who_attends import source_of
 
@@ -172,7 +172,8 @@ def neuron_page(request: HttpRequest, slug: str, component: Component) -> HttpRe
         "provenance": provenance_of(measurements),
         "json_url": reverse("neuron-json", args=[model.slug, component], query=request.GET),
     }
-    return render(request, "pages/neuron.html", context)
+    missing = context["missing"] or context["missing_text"]
+    return page_response(request, "pages/neuron.html", context, missing=bool(missing))
 
 
 def _scale(reading: Reading) -> dict[str, str]:

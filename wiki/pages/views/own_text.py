@@ -39,7 +39,7 @@ from ..own_text import (
     measured_text,
     read_text,
 )
-from ..responses import data_response
+from ..responses import data_response, page_response
 from ..who_attends import read_pair, source_of, who_attends, who_attends_json
 
 # What lies at an address with a text's hash never changes.
@@ -259,7 +259,7 @@ def _pair_page(request: HttpRequest, model: LanguageModel, text: Text, **context
         "json_query": request.META.get("QUERY_STRING", ""),
         "own": isinstance(text, OwnText),
     }
-    return render(request, "pages/text.html", context)
+    return page_response(request, "pages/text.html", context, missing=bool(pair.missing))
 
 
 @require_safe

@@ -43,9 +43,14 @@ def _facts(provenance: dict[str, Any]) -> list[tuple[str, str]]:
     return [
         (name.replace("_", " "), ", ".join(f"{key} {number:,}" for key, number in value.items()))
         if isinstance(value, dict)
-        else (name.replace("_", " "), ", ".join(map(str, value)) if isinstance(value, list) else str(value))
+        else (name.replace("_", " "), ", ".join(map(str, value)) if isinstance(value, list) else _figure(value))
         for name, value in provenance.items()
     ]
+
+
+def _figure(value: Any) -> str:
+    """A number with its thousands apart; anything else as it is."""
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
 
 @require_safe
@@ -55,8 +60,9 @@ def survey_page(request: HttpRequest, survey_hash: str) -> HttpResponse:
     context = {
         "survey": survey,
         "model": survey.model,
+        "rows": survey.parsed_spec.rows,
         "jump_model": survey.model_id,
-        "spec": survey.spec,
+        "spec": [(name, _figure(value)) for name, value in survey.spec.items()],
         **_progress_context(survey),
         "result": result,
         "error": error,
