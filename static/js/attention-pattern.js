@@ -171,7 +171,8 @@ class AttentionPattern extends HTMLElement {
             url.searchParams.set("text", new URL(this.tokens[0].href).searchParams.get("text"));
             history.replaceState(null, "", url);
         }
-        const links = this.embedded ? this.closest("figure").querySelectorAll("figcaption a.embed") : document.querySelectorAll("a[data-keeps-query]");
+        const caption = this.embedded && this.closest("figure").querySelectorAll("figcaption a.embed");
+        const links = caption || document.querySelectorAll("a[data-keeps-query]");
         for (const link of links) {
             const target = new URL(link.href);
             this.writeQuery(target);

@@ -15,7 +15,7 @@ from .layer_metrics import layer_metrics
 from .lead import extremes
 from .measurements import Measurements, measurements_of
 from .neuron_values import values_of
-from .numbers import with_error
+from .numbers import with_small_error
 from .ranks import ordinal
 from .reading import reading_once
 
@@ -86,7 +86,8 @@ def _standing(measurements: Measurements, component: Component) -> tuple[Standin
         values, absent = measurements.of_head(component)
         named = [extreme.value for extreme in extremes(values, measurements.metrics)][:1] or values.values()
         found = [
-            Standing(each.metric, with_error(each.metric, each.value, each.error), each.rank, each.of) for each in named
+            Standing(each.metric, with_small_error(each.metric, each.value, each.error), each.rank, each.of)
+            for each in named
         ]
     elif component.kind is ComponentKind.NEURON:
         of_neuron, absent = values_of(measurements, component)
@@ -97,7 +98,9 @@ def _standing(measurements: Measurements, component: Component) -> tuple[Standin
         for metric in layers.metrics.values():
             value, error = metric.at(component.layer)
             rank = 1 + int((metric.values > value).sum())
-            found.append(Standing(metric.metric, with_error(metric.metric, value, error), rank, len(metric.values)))
+            found.append(
+                Standing(metric.metric, with_small_error(metric.metric, value, error), rank, len(metric.values))
+            )
     else:
         return None, "Nothing is measured of KV heads themselves; their heads have pages."
     reason = next((absent[metric.key] for metric in METRICS if metric.key in absent), "not measured.")

@@ -27,7 +27,7 @@ from .head_figures import chosen_view, pattern_size, text_source
 from .layer_metrics import layer_metrics
 from .measurements import Measurements, measurements_of
 from .neuron_values import values_of
-from .numbers import with_error
+from .numbers import with_small_error
 from .ranks import ordinal
 from .reading import reading_once
 
@@ -96,7 +96,7 @@ def _value_of_head(component: Component, key: str, measurements: Measurements) -
         return absent[key]
     head = values[key]
     basis = _basis(measurements, head.dataset, f"{head.queries:,} queries")
-    return _Value(with_error(head.metric, head.value, head.error), head.rank, head.of, basis)
+    return _Value(with_small_error(head.metric, head.value, head.error), head.rank, head.of, basis)
 
 
 def _value_of_neuron(component: Component, key: str, measurements: Measurements) -> _Value | str:
@@ -120,7 +120,7 @@ def _value_of_layer(component: Component, key: str, measurements: Measurements) 
     rank = 1 + int(np.count_nonzero(layer.values > value))
     basis = _basis(measurements, natural.spec.dataset, f"{layer.positions:,} positions")
     of = int(np.count_nonzero(np.isfinite(layer.values)))
-    return _Value(with_error(layer.metric, value, error), rank, of, basis)
+    return _Value(with_small_error(layer.metric, value, error), rank, of, basis)
 
 
 # How a number is read, by the kind of component; the reason comes instead where there is none.

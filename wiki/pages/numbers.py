@@ -71,6 +71,12 @@ def with_error(metric: Metric, value: float, error: float | None) -> str:
     return f"{f'{figure} ± {of_error}' if of_error else figure} {metric.unit}".strip()
 
 
+def with_small_error(metric: Metric, value: float, error: float | None) -> str:
+    """The same as on the page of a head, where errors below .005 have a third decimal: `.88 ± .004`."""
+    text = metric_value(metric, value)
+    return f"{text if error is None else f'{text} ± {metric_value(metric, error)}'} {metric.unit}".strip()
+
+
 def percent(share: float) -> str:
     """`12.5 %`, `0.0 %`; a share that is positive and too small for one decimal is `< 0.1 %`."""
     text = f"{100 * share:.1f} %"

@@ -53,7 +53,7 @@ def complete_embed(typed: str, *, model_slug: str) -> list[Completion]:
     found = list(_components_here(here, name)) if here else []
     found += [Completion(model.slug, model.slug, model.title) for model in named]
     if len(found) < LIMIT and not named and name:
-        others = LanguageModel.objects.exclude(pk=model_slug).order_by("slug")[:LIMIT]
+        others = LanguageModel.objects.exclude(pk__in=[here.pk] if here else []).order_by("slug")[:LIMIT]
         found += _components(others, name)
     return found[:LIMIT]
 

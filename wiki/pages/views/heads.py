@@ -56,7 +56,6 @@ def head_page(request: HttpRequest, slug: str, component: Component) -> HttpResp
         model=model,
         token_texts=token_texts,
         prefer=telling_kind(found),
-        key=request.GET.get("k", ""),
     )
     context = {
         "model": model,
