@@ -123,7 +123,7 @@ def test_what_was_hidden_since_is_told_no_more(
 ) -> None:
     save_revision(article, alice, "Ask @bob.", base_version=1)
     client.force_login(bob)
-    assert b"alice mentions you in IOI" in client.get("/notifications/").content.replace(b"Alice", b"alice")
+    assert b"alice mentions you in IOI" in client.get("/notifications/").content
     assert b'class="unread-count">1' in client.get("/").content
     hide(article, moderator, reason="spam")
     assert told(bob) == []

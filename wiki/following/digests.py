@@ -15,10 +15,10 @@ from django.urls import reverse
 from django.utils import timezone
 
 from wiki.accounts.models import User
-from wiki.texts.addresses import name_of
 
 from .access import notifications_visible_to
 from .models import Digest, Notification, Preferences
+from .sentences import line_of
 
 logger = logging.getLogger(__name__)
 
@@ -99,18 +99,6 @@ def message_of(preferences: Preferences, notifications: list[Notification]) -> E
         to=[user.email],
         headers={"List-Unsubscribe": f"<{unsubscribe}>", "List-Unsubscribe-Post": "List-Unsubscribe=One-Click"},
     )
-
-
-def line_of(notification: Notification) -> str:
-    """What happened, in one line."""
-    author, name = notification.revision.author.get_username(), name_of(notification.page)
-    did = {
-        "mention": f"{author} mentions you in {name}",
-        "reply": f"{author} answers you: {name}",
-        "naming": f"{author} names {notification.target}, which you watch, in {name}",
-        "edit": f"{author} {'writes' if notification.revision.n == 1 else 'edits'} {name}",
-    }
-    return did[notification.reason]
 
 
 def token_of(user: User) -> str:

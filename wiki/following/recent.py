@@ -6,13 +6,14 @@ import dataclasses
 import datetime
 import re
 
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.db.models.functions import Coalesce, Length
 from django.http import QueryDict
 
 from analysis.schema import SLUG
 from wiki.texts.access import Person, revisions_visible_to
-from wiki.texts.models import Kind, Link, Page, Revision, Tag
+from wiki.texts.links import of_model
+from wiki.texts.models import Kind, Revision, Tag
 from wiki.texts.targets import key_of
 
 PAGE_SIZE = 50
@@ -112,7 +113,7 @@ def recent_revisions(filters: Filters, *, user: Person) -> QuerySet[Revision]:
     if filters.kind:
         revisions = revisions.filter(page__kind=filters.kind)
     if filters.model:
-        revisions = revisions.filter(page__in=_pages_of_model(filters.model))
+        revisions = revisions.filter(of_model(filters.model, page="page__"))
     if filters.person:
         revisions = revisions.filter(author__username=filters.person)
     if filters.tag:
@@ -131,9 +132,3 @@ def recent_revisions(filters: Filters, *, user: Person) -> QuerySet[Revision]:
         .select_related("author", "page__author", "page__parent__author", "page__parent__parent__author")
         .order_by("-created_at", "-pk")
     )
-
-
-def _pages_of_model(slug: str) -> QuerySet[Page]:
-    """About it or a part of it, or naming it or one."""
-    links = Link.objects.filter(Q(target=slug) | Q(target__startswith=f"{slug}/"))
-    return Page.objects.filter(Q(model_slug=slug) | Q(pk__in=links.values("source")))

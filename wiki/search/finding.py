@@ -16,6 +16,7 @@ from wiki.accounts.models import User
 from wiki.components.addresses import component_url
 from wiki.components.models import LanguageModel
 from wiki.texts.access import Person, pages_visible_to
+from wiki.texts.links import of_model
 from wiki.texts.models import Alias, Kind, Link, Page, Tag
 from wiki.texts.targets import key_of
 
@@ -185,9 +186,7 @@ def _filtered(texts: QuerySet[Page], filters: Filters) -> QuerySet[Page]:
     if filters.kind:
         texts = texts.filter(kind=filters.kind)
     if filters.model:
-        names_it = Q(target=filters.model) | Q(target__startswith=f"{filters.model}/")
-        of_it = Q(model_slug=filters.model) | Q(pk__in=Link.objects.filter(names_it).values("source"))
-        texts = texts.filter(of_it)
+        texts = texts.filter(of_model(filters.model))
     if filters.author:
         texts = texts.filter(author__username=filters.author)
     if filters.tag:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Count, F, QuerySet
+from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
 
 from wiki import markdown
 from wiki.components.models import LanguageModel
@@ -100,6 +100,12 @@ def what_links_here(targets: Iterable[str], *, user: Person) -> QuerySet[Link]:
         .select_related("source__author", "source__parent__author", "source__parent__parent__author")
         .order_by("-source__updated_at", "-id")
     )
+
+
+def of_model(slug: str, *, page: str = "") -> Q:
+    """Pages (at the path `page`) about a model or its parts, and those about none that link to it or one."""
+    named = Link.objects.filter(Q(target=slug) | Q(target__startswith=f"{slug}/"), source=OuterRef(f"{page}pk"))
+    return Q(**{f"{page}model_slug": slug}) | (Q(**{f"{page}model_slug": ""}) & Q(Exists(named)))
 
 
 def wanted_targets(*, user: Person, limit: int = 50) -> list[Wanted]:

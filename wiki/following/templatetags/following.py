@@ -15,6 +15,7 @@ from wiki.texts.targets import normalise
 
 from ..access import notifications_visible_to
 from ..recent import Filters, recent_revisions
+from ..sentences import names_its_author
 from ..visits import last_visit
 
 register = template.Library()
@@ -57,7 +58,10 @@ def changes_since_last_visit(context: Any) -> dict[str, Any] | None:
     for revision in revisions:
         authors.setdefault(revision.page, {})[revision.author.get_username()] = None
     pages = [
-        ({"name": name_of(page), "url": address_of(page)}, ", ".join(names))
+        (
+            {"name": name_of(page), "url": address_of(page)},
+            "" if names_its_author(page) and page.author.get_username() in names else ", ".join(names),
+        )
         for page, names in list(authors.items())[:MAX_PAGES]
     ]
     query = urlencode({"since": at.replace(microsecond=0, tzinfo=None).isoformat()})

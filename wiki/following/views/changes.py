@@ -16,6 +16,7 @@ from wiki.texts.addresses import address_of, name_of
 from wiki.texts.models import Revision
 
 from ..recent import KINDS, NAMES, ONLY, PAGE_SIZE, Filters, Place, RecentError, recent_revisions
+from ..sentences import what_happened
 
 
 class Change:
@@ -37,7 +38,7 @@ class Change:
 
     @property
     def sentence(self) -> str:
-        return f"{self.author} {'wrote' if self.revision.n == 1 else 'edited'} {self.name}"
+        return what_happened(self.revision, self.page)
 
     def to_json(self) -> dict[str, Any]:
         return {

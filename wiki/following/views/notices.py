@@ -13,10 +13,11 @@ from wiki.accounts.signing_in import page_of_people
 from wiki.texts.addresses import address_of
 
 from ..access import notifications_visible_to
-from ..digests import line_of, stop_digests, user_of, with_names
+from ..digests import stop_digests, user_of, with_names
 from ..forms import PreferencesForm
 from ..models import Notification, Preferences
 from ..notifying import mark_read
+from ..sentences import line_of
 
 PAGE_SIZE = 50
 
