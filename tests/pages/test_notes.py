@@ -46,7 +46,7 @@ def refusal(client: Client, query: str, text: str = "Typed words.") -> str:
     assert response.status_code in (400, 404), response.status_code
     page = response.content.decode()
     if response.status_code == 400:
-        assert f">{text}</textarea>" in page, "what was typed comes back"
+        assert f"\n{text}</textarea>" in page, "what was typed comes back"
         (sentence,) = re.findall(r'role="alert">([^<]*)', page)
         return html.unescape(sentence)
     return page

@@ -13,6 +13,9 @@ from wiki.components.addresses import component_url
 from ..addresses import get_model, models_like, parse_component, url_of
 from ..errors import NotFound
 
+# Characters of words that are looked for in texts; more do not fit into an address.
+LONGEST_SEARCH = 1_000
+
 
 @require_safe
 def jump(request: HttpRequest) -> HttpResponse:
@@ -28,7 +31,7 @@ def jump(request: HttpRequest) -> HttpResponse:
             return HttpResponseRedirect(models[0].get_absolute_url())
         if models:
             return render(request, "pages/jump.html", {"models": models, "typed": typed})
-        if not _names_component(typed):
+        if len(typed) <= LONGEST_SEARCH and not _names_component(typed):
             return HttpResponseRedirect(reverse("search", query={"q": typed}))
         refusal.typed = typed  # all of it, whichever part was not found
         raise

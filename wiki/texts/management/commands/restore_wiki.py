@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from wiki.texts.archives import ArchiveError
@@ -20,6 +21,7 @@ class Command(BaseCommand):
             done = restore_wiki(options["path"])
         except (ArchiveError, OSError) as error:
             raise CommandError(str(error)) from error
+        call_command("rebuild_search", verbosity=0)  # of an app above this one
         self.stdout.write(
             f"Restored {done.n_people} people, {done.n_pages} texts and {done.n_revisions} revisions. People choose a "
             f"new password by e-mail, or are given one with manage.py changepassword."
