@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
 
@@ -40,8 +40,9 @@ document.addEventListener("securitypolicyviolation", (event) =>
 
 
 @contextlib.contextmanager
-def watched_page(context: BrowserContext) -> Iterator[Page]:
-    """A page whose block fails on any error in the console, refusals of the security policy included."""
+def watched_page(context: BrowserContext, *, expected: Sequence[str] = ()) -> Iterator[Page]:
+    """A page whose block fails on any error in the console, refusals of the security policy included, but for the
+    `expected` ones: a page that is answered with a status from 400 on is an error to Chromium."""
     errors: list[str] = []
 
     def note(message: ConsoleMessage) -> None:
@@ -53,4 +54,4 @@ def watched_page(context: BrowserContext) -> Iterator[Page]:
     page.on("console", note)
     page.on("pageerror", lambda error: errors.append(str(error)))
     yield page
-    assert errors == []
+    assert errors == list(expected)

@@ -9,12 +9,23 @@ class DraftKeeper extends HTMLElement {
         this.kept = this.typed();
         this.form.addEventListener("input", () => {
             clearTimeout(this.timer);
+            this.sent = false; // gone on with after coming back
             this.timer = setTimeout(() => this.keep(), PAUSE);
         });
-        this.form.addEventListener("submit", () => clearTimeout(this.timer));
+        this.form.addEventListener("submit", (event) => this.onSubmit(event));
         document.addEventListener("visibilitychange", () => {
             if (document.hidden) this.keep();
         });
+    }
+
+    /** What is sent is a draft no more: nothing is kept while the page goes, and what is being kept is waited for, so that
+        saving ends it. */
+    onSubmit(event) {
+        clearTimeout(this.timer);
+        if (this.keeping) {
+            event.preventDefault();
+            this.keeping.then(() => this.form.requestSubmit(event.submitter));
+        } else this.sent = true;
     }
 
     typed() {
@@ -22,9 +33,16 @@ class DraftKeeper extends HTMLElement {
         return `${fields.get("title") ?? ""}\n${fields.get("text")}`;
     }
 
-    async keep() {
+    keep() {
         const typed = this.typed();
-        if (typed === this.kept) return;
+        if (this.sent || typed === this.kept) return;
+        const keeping = this.send(typed).finally(() => {
+            if (this.keeping === keeping) this.keeping = null;
+        });
+        this.keeping = keeping;
+    }
+
+    async send(typed) {
         try {
             const answer = await fetch(this.getAttribute("action"), { method: "POST", body: new FormData(this.form) });
             const data = await answer.json();

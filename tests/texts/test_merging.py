@@ -89,8 +89,7 @@ def test_a_clash_is_data_with_the_three_versions_of_its_lines() -> None:
     assert merged.pieces == (
         Settled("one\n"),
         Clash(base="two\n", yours="ZWEI\n", theirs="deux\n"),
-        Settled("three\n"),
-        Settled("four\n"),
+        Settled("three\nfour\n"),
     )
 
 

@@ -14,7 +14,7 @@ from pytest_django import DjangoAssertNumQueries
 from wiki.accounts.models import Role, User
 from wiki.components.models import LanguageModel
 from wiki.texts.drafts import draft_target, find_draft, keep_draft
-from wiki.texts.models import Kind, Page, Revision
+from wiki.texts.models import Draft, Kind, Page, Revision
 from wiki.texts.moderation import hide, retract, tag_page, withhold_revision
 from wiki.texts.writing import create_page, rename_article, save_revision
 
@@ -239,6 +239,20 @@ def test_drafts_of_new_texts_lead_back_to_where_they_are_written(gpt2: LanguageM
     for url in re.findall(r'href="(/write/[^"]+)"', listed):
         assert "begun</textarea>" in text_of(writer.get(html.unescape(url)))
     assert len(re.findall(r'href="/write/', listed)) == 3
+
+
+@pytest.mark.parametrize("asked", ["", "?title=To%20be"])
+def test_the_draft_of_an_article_ends_with_its_being_saved_whatever_its_title_became(alice: User, asked: str) -> None:
+    writer, address = client_of(alice), f"/write/article/{asked}"
+    (target,) = re.findall(r'name="target" value="([^"]*)"', text_of(writer.get(address)))
+    writer.post("/drafts/keep/", {"target": target, "title": "Another", "text": "begun"})
+    (listed,) = re.findall(r'href="(/write/[^"]+)"', text_of(writer.get("/drafts/")))
+    form = text_of(writer.get(html.unescape(listed)))
+    assert "begun</textarea>" in form
+    assert 'value="Another"' in form
+    writer.post(address, {"title": "Not to be", "text": "begun and ended", "do": "save"})
+    assert Page.objects.get().title == "Not to be"
+    assert not Draft.objects.exists()
 
 
 def test_a_summary_is_one_a_component_and_named_in_any_notation(gpt2: LanguageModel, alice: User) -> None:

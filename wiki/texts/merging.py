@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Iterator
 
 from .alignment import Block, align
@@ -56,7 +57,16 @@ def merge(base: str, yours: str, theirs: str) -> Merge:
         )
         pieces.append(Settled("".join(base_lines[in_base : in_base + size])))
         at_base, at_yours, at_theirs = in_base + size, in_yours + size, in_theirs + size
-    return Merge(tuple(piece for piece in pieces if piece != Settled("")))
+    return Merge(tuple(_joined(pieces)))
+
+
+def _joined(pieces: list[Settled | Clash]) -> Iterator[Settled | Clash]:
+    """The clashes, and between two of them all that is settled as one piece, where there is any."""
+    for is_settled, run in itertools.groupby(pieces, key=lambda piece: isinstance(piece, Settled)):
+        if not is_settled:
+            yield from run
+        elif text := "".join(piece.text for piece in run if isinstance(piece, Settled)):
+            yield Settled(text)
 
 
 def _decide(base: str, yours: str, theirs: str) -> Settled | Clash:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlencode
-
 from django.core.paginator import Paginator
 from django.db.models import Count, Q
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
@@ -94,10 +92,8 @@ def _place(draft: Draft) -> tuple[str, str]:
         return name_of(draft.page), reverse("edit-text", args=[draft.page.pk])
     _, kind, place = draft.target.split("/", 2)
     if kind == Kind.ARTICLE:
-        return (
-            draft.title or "an article without a title",
-            f"{reverse('new-article')}?{urlencode({'title': draft.title})}",
-        )
+        asked = {"title": place} if place else {}
+        return draft.title or "an article without a title", reverse("new-article", query=asked)
     if kind == Kind.TALK and place.startswith("page/"):
         return "talk", reverse("new-talk", query={"page": place.removeprefix("page/")})
     return f"{kind} on {place}", reverse(f"new-{kind}", query={"about": place})

@@ -26,7 +26,8 @@ from .forms import Form, number
 @require_http_methods(["GET", "HEAD", "POST"])
 @page_of_writers
 def new_article(request: HttpRequest) -> HttpResponse:
-    title = request.POST.get("title", request.GET.get("title", "")).replace("\0", "")[:300]
+    title = request.GET.get("title", "").replace("\0", "")[:300]
+    # by the address, not by what is typed: a draft is kept and discarded under one name however the title changes
     target = new_draft_target(Kind.ARTICLE, key_of(title)[:200])
     form = Form("A new article", target, back=reverse("articles"), title=title, needs_title=True)
     return _write_new(request, form, Kind.ARTICLE)
