@@ -183,7 +183,7 @@ def test_a_card_comes_with_pointer_and_focus_and_goes_with_escape(
     expect(card).to_have_count(0)
     expect(link).not_to_have_attribute("aria-describedby", "component-card")
     page.mouse.move(1, 400)
-    page.locator("main").focus()
+    page.get_by_role("navigation", name="This text").get_by_role("link").last.focus()
     page.keyboard.press("Tab")
     expect(card).to_contain_text("L1H2 head of The tiny model")
     page.keyboard.press("Tab")
@@ -321,7 +321,7 @@ def test_no_vector_runs_in_preview_completion_card_or_caption(
         page.keyboard.type(f" @v{i // 10}")
         page.locator("[role=option]").first.wait_for()
         page.keyboard.press("Escape")
-    page.locator(".preview").get_by_role("link", name="tiny/L1H2").hover()
+    page.locator(".preview").get_by_role("link", name="tiny/L1H2").last.hover()
     expect(page.get_by_role("tooltip")).to_be_visible()
     assert page.evaluate("window.__ran") is None
     assert page.evaluate("window.__reported") is None
