@@ -4,6 +4,8 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
+# tests in two processes, each file in one
+IN_TWO := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: run operator test check shots bench
 .DELETE_ON_ERROR:
@@ -16,8 +18,8 @@ operator: $(VENV)/requirements.txt
 
 test: $(VENV)/requirements-test.txt
 	@$(BIN)/python -m tests.needs
-	$(BIN)/pytest -m "not gpu and not postgresql"
-	$(BIN)/python -m tests.postgres $(BIN)/pytest -m "both_databases or postgresql"
+	$(BIN)/pytest $(IN_TWO) -m "not gpu and not postgresql"
+	$(BIN)/python -m tests.postgres $(BIN)/pytest $(IN_TWO) -m "both_databases or postgresql"
 
 check: $(VENV)/requirements-test.txt
 	$(BIN)/ruff check

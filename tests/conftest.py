@@ -19,6 +19,11 @@ from wiki.texts import allowances
 from wiki.texts.allowances import Allowance
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """`make run`, which takes longest, comes first: of two processes the other has the rest meanwhile."""
+    items.sort(key=lambda item: item.path.name != "test_make_run.py")
+
+
 @pytest.fixture(autouse=True)
 def _nobody_writes_too_much(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """People of tests are as new as can be and write a lot, except where a test is of how much they may."""

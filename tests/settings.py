@@ -9,6 +9,10 @@ os.environ["LOUPE_DATA"] = _folder.name
 os.environ["LOUPE_SECRET_KEY"] = "tests-only"
 os.environ["LOUPE_WORKER_SECRET"] = "tests-only-worker"
 
+# Two processes run the tests: torch has a core in each.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ["OMP_NUM_THREADS"] = "1"
+
 from wiki.settings import *  # noqa: E402, F403 (the environment above has to be there first)
 from wiki.settings import DATA_DIR, DATABASES, STATIC_ROOT, STORAGES  # noqa: E402
 

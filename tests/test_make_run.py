@@ -44,7 +44,7 @@ class Run:
         self.data, self.port = data, port
         self.url = f"http://127.0.0.1:{port}"
         self.output = ""
-        clean = {name: value for name, value in os.environ.items() if not name.startswith(("DJANGO", "LOUPE"))}
+        clean = {name: value for name, value in os.environ.items() if not name.startswith(("DJANGO", "LOUPE", "OMP"))}
         self.process = subprocess.Popen(
             ["make", "run"],
             env={**clean, "PORT": str(port), "LOUPE_DATA": str(data), **environment},

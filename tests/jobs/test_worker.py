@@ -34,7 +34,7 @@ from wiki.experiments.results import open_survey
 
 pytestmark = [pytest.mark.both_databases, pytest.mark.django_db(transaction=True)]
 
-PATIENCE = 90
+PATIENCE = 300
 
 
 def wait_until(condition: Callable[[], bool], *, what: str, every: float = 0.1) -> None:
