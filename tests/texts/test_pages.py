@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from django.test import Client
-from pytest_django import DjangoAssertNumQueries
+from pytest_django import DjangoAssertNumQueries, Settings
 
 from wiki.accounts.models import Role, User
 from wiki.components.models import LanguageModel
@@ -116,6 +116,34 @@ def test_a_session_that_ended_loses_no_text(article: Page, client: Client) -> No
     assert response.status_code == 403
     assert "your session ended" in text_of(response)
     assert "typed words" in text_of(response)
+
+
+@pytest.mark.parametrize("address", ["/a/{pk}/edit/", "/write/talk/?page={pk}"])
+def test_what_is_hidden_while_somebody_writes_loses_no_text(
+    article: Page, bob: User, moderator: User, address: str
+) -> None:
+    hide(article, moderator, reason="spam")
+    sent = {"text": "typed words", "title": "T", "base_version": "1", "do": "save"}
+    response = client_of(bob).post(address.format(pk=article.pk), sent)
+    assert response.status_code == 404
+    assert "\ntyped words</textarea>" in text_of(response)
+    assert "Name movers" not in text_of(response)
+
+
+@pytest.mark.parametrize(
+    "address", ["/a/{pk}/edit/", "/write/talk/?page={pk}", "/write/article/", "/write/summary/?about=gpt2/L5H1"]
+)
+def test_a_session_that_ended_loses_no_text_where_reading_needs_an_account(
+    article: Page, client: Client, settings: Settings, address: str
+) -> None:
+    settings.ANONYMOUS_READING = False
+    sent = {"text": "typed words", "title": "T", "base_version": "1", "theirs": "1", "do": "merge"}
+    response = Client().post(address.format(pk=article.pk), sent)
+    assert response.status_code == 403
+    assert "\ntyped words</textarea>" in text_of(response)
+    assert "Name movers" not in text_of(response)
+    assert "one\ntwo" not in text_of(response)
+    assert Client().post(f"/a/{article.pk}/revert/", {"to": "1", "text": "x"}).status_code == 302
 
 
 def test_a_form_without_its_token_shows_what_was_typed(article: Page, alice: User) -> None:

@@ -22,7 +22,7 @@ from wiki.texts.addresses import address_of, name_of
 from wiki.texts.anchors import SpanAnchor, fields_of
 from wiki.texts.errors import TextError
 from wiki.texts.models import Kind, Page
-from wiki.texts.views.finding import page_of_writers
+from wiki.texts.views.finding import gives_back_what_was_typed
 from wiki.texts.views.forms import SESSION_ENDED
 from wiki.texts.writing import create_page
 
@@ -71,7 +71,7 @@ class Subject:
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@page_of_writers
+@gives_back_what_was_typed
 def new_note(request: HttpRequest) -> HttpResponse:
     """The form, with what the address anchors the note to in words; what was typed comes back with what is wrong."""
     user, is_sent = request.user, request.method == "POST"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST
 
@@ -19,12 +19,12 @@ from ..models import Kind, Page
 from ..targets import key_of
 from ..writing import create_page, save_revision
 from .conflicts import conflict_page, merged_text
-from .finding import get_page, page_of_writers
-from .forms import Form, number
+from .finding import get_page, gives_back_what_was_typed, page_of_writers
+from .forms import SESSION_ENDED, Form, number
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@page_of_writers
+@gives_back_what_was_typed
 def new_article(request: HttpRequest) -> HttpResponse:
     title = request.GET.get("title", "").replace("\0", "")[:300]
     # by the address, not by what is typed: a draft is kept and discarded under one name however the title changes
@@ -34,7 +34,7 @@ def new_article(request: HttpRequest) -> HttpResponse:
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@page_of_writers
+@gives_back_what_was_typed
 def new_summary(request: HttpRequest) -> HttpResponse:
     about = request.GET.get("about", "").replace("\0", "")[:300]
     slug, _, component = about.partition("/")
@@ -47,11 +47,17 @@ def new_summary(request: HttpRequest) -> HttpResponse:
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@page_of_writers
+@gives_back_what_was_typed
 def new_talk(request: HttpRequest) -> HttpResponse:
     """A thread about a component or a page, or a reply in a thread."""
     about, asked = request.GET.get("about", "").replace("\0", "")[:300], number(request.GET, "page")
-    parent = get_page(request.user, asked) if asked else None
+    try:
+        parent = get_page(request.user, asked) if asked else None
+        if not request.user.is_authenticated:
+            raise PermissionDenied(SESSION_ENDED)
+    except (Http404, PermissionDenied) as error:
+        form = Form("Talk", new_draft_target(Kind.TALK, f"page/{asked}" if asked else about), reverse("drafts"), title="")
+        return _given_back(request, form, error)
     if parent is None:
         slug, _, component = about.partition("/")
         back = reverse("component-by-any-name", args=[slug, component]) if slug and component else reverse("home")
@@ -61,9 +67,19 @@ def new_talk(request: HttpRequest) -> HttpResponse:
         is_reply = parent.kind == Kind.TALK
         heading = f"Reply in {name_of(parent)}" if is_reply else f"Talk about {name_of(parent)}"
         form = Form(heading, target, back, model_slug=parent.model_slug, title=None if is_reply else "")
-        if request.user.is_authenticated and request.method != "POST":
+        if request.method != "POST":
             require(may_reply(request.user, parent), "Replying", user=request.user)
     return _write_new(request, form, Kind.TALK, about=about if parent is None else "", parent=parent)
+
+
+def _given_back(request: HttpRequest, form: Form, error: Exception) -> HttpResponse:
+    """What was typed for a text that is not to be seen any more, or after a session ended. Of the text itself nothing
+    is said: who sent the form may not be who opened it."""
+    if request.method != "POST":
+        raise error
+    form.take(request)
+    form.refuse(error)
+    return form.answer(request)
 
 
 def _write_new(request: HttpRequest, form: Form, kind: Kind, **place: Any) -> HttpResponse:
@@ -101,9 +117,15 @@ def _seen_at(page: Page) -> str:
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@page_of_writers
+@gives_back_what_was_typed
 def edit_text(request: HttpRequest, pk: int) -> HttpResponse:
-    page, user = get_page(request.user, pk), request.user
+    user = request.user
+    try:
+        page = get_page(user, pk)
+        if not user.is_authenticated:
+            raise PermissionDenied(SESSION_ENDED)
+    except (Http404, PermissionDenied) as error:
+        return _given_back(request, Form("Editing a text", f"page/{pk}", reverse("drafts"), summary=""), error)
     assert page.current is not None
     form = Form(
         f"Editing {name_of(page)}",
