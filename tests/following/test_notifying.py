@@ -76,6 +76,13 @@ def test_mentions_are_told_once_however_often_the_text_is_edited(alice: User, bo
     assert told(alice) == []
 
 
+def test_who_watches_and_is_named_is_told_of_later_edits(alice: User, bob: User, article: Page) -> None:
+    watches(bob, "ioi")
+    save_revision(article, alice, "Ask @bob.", base_version=1)
+    save_revision(article, alice, "Do ask @bob.", base_version=2)
+    assert sorted(told(bob)) == [("edit", "IOI", 3), ("mention", "IOI", 2)]
+
+
 def test_what_one_watches_being_named_is_told_once(alice: User, bob: User, article: Page, gpt2: LanguageModel) -> None:
     watches(bob, "gpt2/L5H1")
     save_revision(article, alice, "See [[gpt2/L5H1]].", base_version=1)
