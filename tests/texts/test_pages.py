@@ -248,11 +248,14 @@ def test_a_draft_is_kept_offered_and_discarded(article: Page, alice: User, bob: 
     assert find_draft(alice, target) is None
 
 
-@pytest.mark.parametrize("target", ["", "page/", "elsewhere/1", "new/\0", "x" * 400])
+@pytest.mark.parametrize(
+    "target", ["", "page/", "page/x", "elsewhere/1", "new/\0", "new/x", "new/elephant/x", "new/talk/\0", "x" * 400]
+)
 def test_a_draft_without_a_name_is_refused(alice: User, target: str) -> None:
     response = client_of(alice).post("/drafts/keep/", {"target": target, "text": "x"})
     assert response.status_code == 400
     assert "expected the name of a draft" in response.json()["error"]
+    assert client_of(alice).get("/drafts/").status_code == 200
 
 
 def test_drafts_of_new_texts_lead_back_to_where_they_are_written(gpt2: LanguageModel, alice: User) -> None:
@@ -303,7 +306,7 @@ def test_a_thread_has_replies_and_a_reply_none(article: Page, alice: User, bob: 
     assert opened.headers["Location"] == f"/a/{thread.pk}/"
     replied = client_of(bob).post(f"/write/talk/?page={thread.pk}", {"text": "Because.", "do": "save"})
     reply = Page.objects.get(parent=thread)
-    assert replied.headers["Location"] == f"/a/{thread.pk}/?page=last#text-{reply.pk}"
+    assert replied.headers["Location"] == f"/a/{thread.pk}/#text-{reply.pk}"
     assert "Because." in text_of(client.get(f"/a/{thread.pk}/"))
     assert "1 reply" in text_of(client.get("/w/name-movers/"))
     refused = client_of(alice).post(f"/write/talk/?page={reply.pk}", {"text": "No.", "do": "save"})
@@ -312,6 +315,37 @@ def test_a_thread_has_replies_and_a_reply_none(article: Page, alice: User, bob: 
 
 
 @pytest.mark.both_databases
+def test_a_reply_is_shown_on_the_page_of_replies_that_it_is_on(
+    article: Page, alice: User, bob: User, moderator: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("reading", "writing"):
+        monkeypatch.setattr(f"wiki.texts.views.{module}.PER_PAGE", 2)
+    thread = create_page(alice, Kind.TALK, "Why?", parent=article)
+    replies = [create_page(alice, Kind.TALK, f"Because of {n}.", parent=thread) for n in range(3)]
+    hide(replies[0], moderator, reason="spam")
+    client_of(bob).post(f"/write/talk/?page={thread.pk}", {"text": "I see.", "do": "save"})
+    said = client_of(bob).post(f"/write/talk/?page={thread.pk}", {"text": "No.", "do": "save"})
+    address, _, place = said.headers["Location"].partition("#")
+    assert f'id="{place}"' in text_of(client_of(bob).get(address))
+    edited = client_of(alice).post(f"/a/{replies[1].pk}/edit/", {"text": "x", "base_version": "1", "do": "save"})
+    address, _, place = edited.headers["Location"].partition("#")
+    assert f'id="{place}"' in text_of(client_of(alice).get(address))
+
+
+@pytest.mark.parametrize("about", ["", "gpt9/L5H1", "gpt2/L99H1", "gpt2/L5%0AH1", "name-movers", "@alice", "gpt2/"])
+@pytest.mark.parametrize("kind", ["summary", "talk"])
+def test_what_is_not_there_is_not_written_about(
+    article: Page, gpt2: LanguageModel, alice: User, kind: str, about: str
+) -> None:
+    address = f"/write/{kind}/?about={about}"
+    assert client_of(alice).get(address).status_code == 404
+    response = client_of(alice).post(address, {"text": "typed words", "do": "save"})
+    assert response.status_code == 404
+    assert "expected a model or a part of one that is here" in text_of(response)
+    assert "\ntyped words</textarea>" in text_of(response)
+    assert Page.objects.count() == 1
+
+
 def test_what_hangs_on_a_hidden_page_is_not_there(article: Page, alice: User, bob: User, moderator: User) -> None:
     thread = create_page(bob, Kind.TALK, "Why?", parent=article, title="Hm")
     hide(article, moderator, reason="spam")
