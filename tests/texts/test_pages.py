@@ -231,6 +231,35 @@ def test_a_conflict_shows_nothing_of_a_withheld_revision(
     assert "withheld by a moderator" in text_of(client_of(bob).get(f"/a/{article.pk}/history/"))
 
 
+def test_saving_what_is_there_already_ends_the_draft(article: Page, alice: User) -> None:
+    keep_draft(alice, draft_target(article), "half a", page=article, base_version=1)
+    sent = {"text": "one\ntwo\nthree\n", "base_version": "1", "do": "save"}
+    assert client_of(alice).post(f"/a/{article.pk}/edit/", sent).status_code == 302
+    assert not Draft.objects.exists()
+
+
+@pytest.mark.both_databases
+@pytest.mark.parametrize(
+    "address",
+    [
+        "/people/%00/",
+        "/people/%00/texts/",
+        "/people/%00/block/",
+        "/w/%00/",
+        "/w/%00/circuit.svg",
+        "/w/?tag=%00",
+        "/audit/?by=%00&person=%00&action=%00",
+        "/recent/?person=%00",
+        "/search/?q=%00&author=%00",
+        "/complete/?kind=person&q=%00",
+        "/write/note/?about=%00",
+        "/write/summary/?about=%00/L5",
+    ],
+)
+def test_a_character_that_databases_refuse_is_no_error(moderator: User, address: str) -> None:
+    assert client_of(moderator).get(address).status_code in (200, 400, 404)
+
+
 def test_a_draft_is_kept_offered_and_discarded(article: Page, alice: User, bob: User) -> None:
     writer, target = client_of(alice), draft_target(article)
     kept = writer.post("/drafts/keep/", {"target": target, "text": "half a", "base_version": "1"})
@@ -405,6 +434,17 @@ def test_tags_sort_and_a_title_that_cannot_be_comes_back(article: Page, alice: U
     assert refused.status_code == 400
     assert 'value="L5H1"' in text_of(refused)
     assert writer.post(f"/a/{article.pk}/rename/", {"title": "Movers"}).headers["Location"] == "/w/movers/"
+
+
+def test_a_rename_says_nothing_of_a_hidden_page(moderator: User, alice: User, bob: User) -> None:
+    own = create_page(moderator, Kind.ARTICLE, "Mine.", title="Heads")
+    hidden = create_page(alice, Kind.ARTICLE, "Spam.", title="Taken")
+    rename_article(hidden, alice, "A name that nobody should read")
+    hide(hidden, moderator, reason="spam")
+    response = client_of(bob).post(f"/a/{own.pk}/rename/", {"title": "Taken"})
+    assert response.status_code == 400
+    assert "there is a page of that name already" in text_of(response)
+    assert "nobody should read" not in text_of(response)
 
 
 def test_a_link_under_a_rename_still_leads_there(article: Page, alice: User, bob: User, client: Client) -> None:

@@ -26,7 +26,6 @@ from .finding import get_page, gives_back_what_was_typed, page_of_writers
 from .forms import SESSION_ENDED, Form, number
 from .reading import PER_PAGE
 
-
 # Of a text that is there, or of a new one and where it would be.
 _DRAFT = re.compile(r"page/[1-9][0-9]{0,17}|new/(?:article|summary|talk)/[^\0]*", re.ASCII)
 
@@ -70,7 +69,9 @@ def new_talk(request: HttpRequest) -> HttpResponse:
         if parent is None:
             about, slug, back = _subject(about, user=request.user)
     except (Http404, PermissionDenied) as error:
-        form = Form("Talk", new_draft_target(Kind.TALK, f"page/{asked}" if asked else about), reverse("drafts"), title="")
+        form = Form(
+            "Talk", new_draft_target(Kind.TALK, f"page/{asked}" if asked else about), reverse("drafts"), title=""
+        )
         return _given_back(request, form, error)
     if parent is None:
         form = Form(f"Talk about {about}", new_draft_target(Kind.TALK, about), back, model_slug=slug, title="")
