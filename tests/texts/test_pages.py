@@ -277,6 +277,17 @@ def test_a_draft_is_kept_offered_and_discarded(article: Page, alice: User, bob: 
     assert find_draft(alice, target) is None
 
 
+def test_the_list_of_drafts_reads_their_beginnings_alone(
+    article: Page, alice: User, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    keep_draft(alice, draft_target(article), "Begun. " + "x" * 300_000, page=article)
+    writer = client_of(alice)
+    with django_assert_max_num_queries(N_QUERIES) as asked:
+        listed = text_of(writer.get("/drafts/"))
+    assert "Begun. xxx" in listed
+    assert not any(re.search(r'[ ,]"texts_draft"\."text"', query["sql"]) for query in asked.captured_queries)
+
+
 @pytest.mark.parametrize(
     "target", ["", "page/", "page/x", "elsewhere/1", "new/\0", "new/x", "new/elephant/x", "new/talk/\0", "x" * 400]
 )
@@ -419,7 +430,7 @@ def test_what_is_retracted_says_so_and_can_be_shown_again(gpt2: LanguageModel, a
     assert empty.status_code == 400
     assert "expected a reason, got none" in text_of(empty)
     writer.post(f"/a/{note.pk}/retract/", {"reason": "It does not.", "do": "retract"})
-    assert "Taken back by its author. The reason: It does not." in text_of(client.get(f"/a/{note.pk}/"))
+    assert "Taken back. The reason: It does not." in text_of(client.get(f"/a/{note.pk}/"))
     writer.post(f"/a/{note.pk}/retract/", {"reason": "It does.", "do": "unretract"})
     assert "Taken back" not in text_of(client.get(f"/a/{note.pk}/"))
 

@@ -9,10 +9,14 @@ from django.db.models import Q
 from django.utils import timezone
 
 from wiki.accounts.models import User
+from wiki.texts.errors import TextError
 from wiki.texts.models import Kind, Page, Revision, TargetForm, Watch
 from wiki.texts.targets import targets_of
 
 from .models import Notification, Preferences, Reason
+
+# Each is told, by e-mail too: no text calls everybody.
+MAX_MENTIONED = 50
 
 
 def tell_of_signal(sender: type[Page], page: Page, revision: Revision, **kwargs: Any) -> None:
@@ -24,6 +28,8 @@ def tell_of(page: Page, revision: Revision) -> None:
     """Tell everybody but its author: whom it names, whom it answers, who watches what it changes or newly names."""
     links = dict(page.links.values_list("target", "form"))
     mentioned = {target[1:] for target, form in links.items() if form == TargetForm.PERSON}
+    if len(mentioned) > MAX_MENTIONED:
+        raise TextError(f"Saving: expected at most {MAX_MENTIONED} people named in one text, got {len(mentioned)}.")
     changed = changed_targets(page, revision)
     named = {target for target, form in links.items() if form != TargetForm.PERSON} - changed
     # whom a first revision answers; -1: nobody
