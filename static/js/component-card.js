@@ -10,8 +10,9 @@ let owner = null;
 let timer = 0;
 
 function linkAt(target) {
-    const link = target.closest?.(".text a[href], .preview a[href]");
-    return link && link.origin === location.origin && COMPONENT.test(link.pathname) ? link : null;
+    const link = target.closest?.("a[href]");
+    if (!link?.closest(".text, .preview, .passages, .note") || link.closest(".meta, .anchored")) return null;
+    return link.origin === location.origin && COMPONENT.test(link.pathname) ? link : null;
 }
 
 function fragment(link) {

@@ -11,8 +11,16 @@ function offset(text, n) {
     return Array.from(text).slice(0, n).join("").length;
 }
 
+/** The token that forms are sent with now: signing in, in another tab too, makes that of an open form invalid. */
+function token(form) {
+    const kept = document.cookie.match(/(?:^|;\s*)csrftoken=(\w+)/);
+    return kept ? kept[1] : form.elements.csrfmiddlewaretoken.value;
+}
+
 class TextEditor extends HTMLElement {
     connectedCallback() {
+        const form = this.closest("form");
+        form.addEventListener("formdata", ({ formData }) => formData.set("csrfmiddlewaretoken", token(form)));
         this.field = this.querySelector("textarea");
         this.preview = this.querySelector(".preview");
         this.shown = ""; // the text that the preview shows
@@ -46,8 +54,7 @@ class TextEditor extends HTMLElement {
         this.asking = new AbortController();
         const form = new FormData();
         form.set("text", text);
-        const token = this.closest("form").querySelector("input[name=csrfmiddlewaretoken]").value;
-        const headers = { "X-Fragment": "preview", "X-CSRFToken": token };
+        const headers = { "X-Fragment": "preview", "X-CSRFToken": token(this.closest("form")) };
         const { signal } = this.asking;
         try {
             const address = this.getAttribute("preview");

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from django.contrib.auth.models import AnonymousUser
 from django.test import Client
+from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from wiki.accounts.access import has_role, roles_to_give
@@ -111,6 +114,23 @@ def test_moderators_make_groups_and_leads_say_who_is_in_them(db: None) -> None:
     page = text_of(Client().get("/groups/circuits/"))
     assert "Add to the group" not in page
     assert "Add to the group" in text_of(lead.get("/groups/circuits/"))
+
+
+def test_a_blocked_moderator_changes_nothing_and_a_blocked_lead_no_group(db: None) -> None:
+    alice, bob, charlie = make_person("alice", Role.MODERATOR), make_person("bob"), make_person("charlie")
+    group = create_group("Circuits", lead=bob, created_by=alice)
+    User.objects.filter(username__in=["alice", "bob"]).update(
+        blocked_until=timezone.now() + timedelta(days=1), blocked_because="Too eager"
+    )
+    for person in (alice, bob):
+        response = as_person(person).post(group.get_absolute_url(), {"add": "charlie"})
+        assert response.status_code == 403
+        assert "expected somebody who is not blocked" in text_of(response)
+    assert as_person(alice).post("/groups/", {"name": "More", "lead": "bob"}).status_code == 403
+    assert as_person(alice).post("/accounts/invitations/", {"email": "", "role": "2"}).status_code == 403
+    assert as_person(alice).post("/people/charlie/role/", {"role": "2"}).status_code == 403
+    alice.refresh_from_db()
+    assert roles_to_give(alice, charlie) == []
 
 
 @pytest.mark.parametrize(

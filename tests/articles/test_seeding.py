@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from django.core.management import call_command
+from django.utils import timezone
 
 from wiki.accounts.models import Role, User
 from wiki.articles.seeding import AUTHOR, Seed, SeedError, load_seeds, read_seeds
 from wiki.components.models import LanguageModel
 from wiki.texts.links import wanted_targets
-from wiki.texts.models import Kind, Page
+from wiki.texts.models import Kind, Page, Protection
+from wiki.texts.moderation import hide, protect, retract
 from wiki.texts.writing import save_revision
 
 SLUG = "smollm2-135m-instruct-q4"
@@ -47,6 +50,29 @@ def test_what_people_changed_stays(smollm2: LanguageModel) -> None:
     page.refresh_from_db()
     assert page.current
     assert page.current.text == "Mine."
+
+
+def test_what_moderators_did_stays_and_stops_no_start(smollm2: LanguageModel) -> None:
+    seeds = read_seeds()
+    made = load_seeds(seeds).made
+    charlie = User.objects.create_user("charlie", role=Role.MODERATOR)
+    hidden, protected, retracted = Page.objects.filter(kind=Kind.ARTICLE).order_by("pk")[:3]
+    hide(hidden, charlie, reason="Not here")
+    protect(protected, charlie, Protection.MODERATORS, reason="As it is")
+    retract(retracted, charlie, reason="Wrong")
+    newer = [Seed(seed.name, seed.kind, seed.text + "\nMore.\n", seed.title, seed.about, seed.tags) for seed in seeds]
+    outcome = load_seeds(newer)
+    assert (len(outcome.renewed), len(outcome.kept)) == (len(made) - 3, 3)
+    for page in (hidden, protected, retracted):
+        page.refresh_from_db()
+        assert page.version == 1
+
+
+def test_a_blocked_author_writes_nothing_and_stops_no_start(smollm2: LanguageModel) -> None:
+    until = timezone.now() + timedelta(days=1)
+    User.objects.create_user(AUTHOR, role=Role.RESEARCHER, blocked_until=until, blocked_because="Enough")
+    assert load_seeds(read_seeds()).made == []
+    assert not Page.objects.exists()
 
 
 def test_what_is_about_a_model_waits_for_it(db: None, capsys: pytest.CaptureFixture[str]) -> None:

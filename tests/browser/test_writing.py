@@ -192,6 +192,43 @@ def test_a_card_comes_with_pointer_and_focus_and_goes_with_escape(
     expect(card).to_have_count(0)
 
 
+def test_texts_on_the_page_of_a_part_have_cards_too(page: Page, live_server: LiveServer, alice: User) -> None:
+    create_page(alice, Kind.SUMMARY, "It feeds [[L0H1]].", about="tiny/L1H2")
+    create_page(alice, Kind.NOTE, "So does [[L0H3]].", about="tiny/L1H2")
+    page.goto(f"{live_server.url}/m/tiny/L1H2/", wait_until="networkidle")
+    for name in ("L0H1", "L0H3"):
+        page.locator(".passages, .note").get_by_role("link", name=name).hover()
+        expect(page.get_by_role("tooltip")).to_contain_text(f"{name} head of")
+
+
+@pytest.mark.usefixtures("alice")
+@pytest.mark.parametrize("address", ["/a/{pk}/edit/", "/write/note/?about=tiny/L1H2"])
+def test_who_signs_in_again_in_another_tab_saves_what_was_typed(
+    context: BrowserContext, live_server: LiveServer, address: str, settings: Settings
+) -> None:
+    settings.ROOT_URLCONF = "wiki.urls"
+    alice = User.objects.get(username="alice")
+    alice.set_password("a long secret")
+    alice.save()
+    article = create_page(alice, Kind.ARTICLE, "Before.", title="Looking")
+    client = Client()
+    client.force_login(alice)
+    context.add_cookies([{"name": "sessionid", "value": client.cookies["sessionid"].value, "url": live_server.url}])
+    page = context.new_page()  # what it asks for while nobody is signed in is refused
+    page.goto(live_server.url + address.format(pk=article.pk), wait_until="networkidle")
+    page.locator("textarea[name=text]").fill("Typed words.")
+    context.clear_cookies(name="sessionid")
+    other = context.new_page()
+    other.goto(f"{live_server.url}/accounts/login/")
+    other.locator("input[name=login]").fill("alice")
+    other.locator("input[name=password]").fill("a long secret")
+    other.locator("input[name=password]").press("Enter")
+    other.wait_for_url(re.compile(r"^(?!.*login)"))
+    page.get_by_role("button", name=re.compile("^Save")).click()
+    page.wait_for_url(re.compile(r"/(w/looking|m/tiny/L1H2)/"))
+    expect(page.locator("main")).to_contain_text("Typed words.")
+
+
 def test_a_finger_gets_no_card_and_follows_the_link(
     browser: Browser, context: BrowserContext, live_server: LiveServer, alice: User
 ) -> None:

@@ -203,6 +203,18 @@ def test_who_may_not_write_takes_nothing_up(client: Client, model: LanguageModel
     assert not Work.objects.exists()
 
 
+def test_who_is_blocked_takes_nothing_up(client: Client, model: LanguageModel) -> None:
+    alice = person("alice")
+    alice.blocked_until, alice.blocked_because = timezone.now() + timedelta(days=1), "Spam"
+    alice.save()
+    client.force_login(alice)
+    assert "I am working on this" not in body(client, "/m/tiny/L1H2/")
+    response = client.post("/m/tiny/L1H2/work/", {"action": "take up"})
+    assert response.status_code == 403
+    assert "Spam" in response.content.decode()
+    assert not Work.objects.exists()
+
+
 def test_who_left_works_on_nothing(client: Client, model: LanguageModel) -> None:
     take_up(person("alice"), "tiny", "L1H2")
     assert cells(client)["L1H2"] == "nothing yet; alice working on it"

@@ -142,6 +142,30 @@ def test_a_mail_server_that_fails_is_asked_again(
     assert send_digests() == 1
 
 
+def test_who_has_nothing_to_see_keeps_nobody_waiting(
+    alice: User, reader: User, moderator: User, article: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wiki.following.digests.MAX_SENT", 1)
+    for n in range(5):
+        person = User.objects.create_user(f"person{n}", email=f"person{n}@example.org", role=reader.role)
+        person.emailaddress_set.create(email=person.email, verified=True, primary=True)
+        Preferences.objects.create(user=person, digest=Digest.DAILY, site="http://testserver")
+        mention(article, alice, person.username, n)
+        hide(Page.objects.get(title=f"Thread {n}"), moderator, reason="spam")
+    mention(article, alice, "bob", 9)
+    for _ in range(6):
+        send_digests()
+    assert [message.to for message in mail.outbox] == [["bob@example.org"]]
+
+
+def test_what_is_read_or_hidden_after_it_was_found_due_sends_nothing(alice: User, reader: User, article: Page) -> None:
+    mention(article, alice, "bob")
+    (due,) = due_digests()
+    Notification.objects.update(read_at=timezone.now())
+    assert not send_digest(due)
+    assert mail.outbox == []
+
+
 def test_a_process_that_read_the_row_earlier_sends_nothing(alice: User, reader: User, article: Page) -> None:
     mention(article, alice, "bob")
     (first,), (second,) = due_digests(), due_digests()

@@ -12,6 +12,8 @@ from wiki.accounts.models import Role, User
 from wiki.components.models import LanguageModel
 from wiki.following.access import notifications_visible_to
 from wiki.following.models import Notification, Preferences
+from wiki.following.notifying import MAX_MENTIONED
+from wiki.texts.errors import TextError
 from wiki.texts.models import Kind, Page, Watch
 from wiki.texts.moderation import hide, unhide
 from wiki.texts.targets import normalise
@@ -74,6 +76,21 @@ def test_mentions_are_told_once_however_often_the_text_is_edited(alice: User, bo
     save_revision(article, alice, "Ask @bob again.", base_version=2)
     assert told(bob) == [("mention", "IOI", 2)]
     assert told(alice) == []
+
+
+def test_no_text_calls_everybody(alice: User, article: Page) -> None:
+    crowd = " ".join(f"@person{n}" for n in range(MAX_MENTIONED + 1))
+    with pytest.raises(TextError, match="at most 50 people named in one text, got 51"):
+        save_revision(article, alice, crowd, base_version=1)
+    article.refresh_from_db()
+    assert article.version == 1
+
+
+def test_who_watches_and_is_named_is_told_of_later_edits(alice: User, bob: User, article: Page) -> None:
+    watches(bob, "ioi")
+    save_revision(article, alice, "Ask @bob.", base_version=1)
+    save_revision(article, alice, "Do ask @bob.", base_version=2)
+    assert sorted(told(bob)) == [("edit", "IOI", 3), ("mention", "IOI", 2)]
 
 
 def test_what_one_watches_being_named_is_told_once(alice: User, bob: User, article: Page, gpt2: LanguageModel) -> None:

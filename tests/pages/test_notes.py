@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import html
 import re
+from datetime import timedelta
 
 import pytest
 from django.core.cache import cache
 from django.test import Client
+from django.utils import timezone
 
 from wiki.accounts.models import Role
 from wiki.components.models import LanguageModel
@@ -45,11 +47,9 @@ def refusal(client: Client, query: str, text: str = "Typed words.") -> str:
     response = client.post(f"/write/note/?{query}", {"text": text})
     assert response.status_code in (400, 404), response.status_code
     page = response.content.decode()
-    if response.status_code == 400:
-        assert f"\n{text}</textarea>" in page, "what was typed comes back"
-        (sentence,) = re.findall(r'role="alert">([^<]*)', page)
-        return html.unescape(sentence)
-    return page
+    assert f"\n{text}</textarea>" in page, "what was typed comes back"
+    (sentence,) = re.findall(r'role="alert">([^<]*)', page)
+    return html.unescape(sentence)
 
 
 def newest() -> Page:
@@ -116,6 +116,31 @@ def test_what_is_not_there_is_refused_and_nothing_that_was_typed_is_lost(
 ) -> None:
     assert sentence in html.unescape(refusal(alice, query))
     assert not Page.objects.exists()
+
+
+def test_a_note_whose_session_ended_comes_back(client: Client, model: LanguageModel) -> None:
+    response = client.post(f"/write/note/?{CELL}", {"text": "Typed words."})
+    assert response.status_code == 403
+    assert "your session ended" in response.content.decode()
+    assert "\nTyped words.</textarea>" in response.content.decode()
+
+
+def test_a_note_on_what_was_hidden_meanwhile_comes_back(alice: Client, db: None) -> None:
+    page = article("What the induction head does.", title="Induction", by="bob")
+    hide(page, person("charlie", Role.MODERATOR), reason="spam")
+    response = alice.post(f"/write/note/?anchor=span&page={page.pk}&quote=induction+head", {"text": "Typed words."})
+    assert response.status_code == 404
+    assert "\nTyped words.</textarea>" in response.content.decode()
+    assert "What the induction" not in response.content.decode()
+
+
+def test_a_blocked_persons_note_comes_back_with_the_reason(alice: Client, model: LanguageModel) -> None:
+    blocked = person("alice")
+    blocked.blocked_until, blocked.blocked_because = timezone.now() + timedelta(days=1), "spam"
+    blocked.save()
+    response = alice.post("/write/note/?about=tiny/L1H2", {"text": "Typed words."})
+    assert response.status_code == 403
+    assert "\nTyped words.</textarea>" in response.content.decode()
 
 
 def test_an_empty_note_is_refused(alice: Client, model: LanguageModel) -> None:

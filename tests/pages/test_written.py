@@ -176,8 +176,16 @@ def test_hiding_and_showing_again_and_taking_back_show_at_once(client: Client, m
         body(client, "/m/tiny/L1H2/")
         change()
         shown = body(client, "/m/tiny/L1H2/")
-        seen.append(("Words." in shown, "Retracted by its author: Wrong" in shown))
+        seen.append(("Words." in shown, "Retracted: Wrong" in shown))
     assert seen == [(False, False), (True, False), (True, True), (True, False)]
+
+
+def test_a_retracted_summary_says_so_where_it_stands_first(client: Client, model: LanguageModel) -> None:
+    page = summary("It looks back.")
+    retract(page, person("charlie", Role.MODERATOR), reason="It does not")
+    shown = body(client, "/m/tiny/L1H2/")
+    assert "It looks back." in shown
+    assert "Retracted: It does not" in shown
 
 
 def test_links_that_are_made_anew_show_at_once(client: Client, model: LanguageModel) -> None:

@@ -323,3 +323,9 @@ def test_what_is_no_archive_at_all_is_refused(tmp_path: Path) -> None:
         with pytest.raises(ArchiveError, match=match):
             restore_wiki(tmp_path / name)
     assert not (tmp_path.parent / "outside.txt").exists()
+
+
+@pytest.mark.parametrize(("name", "mode"), [("wiki", 0o700), ("wiki.zip", 0o600)])
+def test_an_archive_is_for_its_operator_alone(db: None, tmp_path: Path, name: str, mode: int) -> None:
+    export_wiki(tmp_path / name)
+    assert (tmp_path / name).stat().st_mode & 0o777 == mode

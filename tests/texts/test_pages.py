@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from django.test import Client
-from pytest_django import DjangoAssertNumQueries
+from pytest_django import DjangoAssertNumQueries, Settings
 
 from wiki.accounts.models import Role, User
 from wiki.components.models import LanguageModel
@@ -118,6 +118,34 @@ def test_a_session_that_ended_loses_no_text(article: Page, client: Client) -> No
     assert "typed words" in text_of(response)
 
 
+@pytest.mark.parametrize("address", ["/a/{pk}/edit/", "/write/talk/?page={pk}"])
+def test_what_is_hidden_while_somebody_writes_loses_no_text(
+    article: Page, bob: User, moderator: User, address: str
+) -> None:
+    hide(article, moderator, reason="spam")
+    sent = {"text": "typed words", "title": "T", "base_version": "1", "do": "save"}
+    response = client_of(bob).post(address.format(pk=article.pk), sent)
+    assert response.status_code == 404
+    assert "\ntyped words</textarea>" in text_of(response)
+    assert "Name movers" not in text_of(response)
+
+
+@pytest.mark.parametrize(
+    "address", ["/a/{pk}/edit/", "/write/talk/?page={pk}", "/write/article/", "/write/summary/?about=gpt2/L5H1"]
+)
+def test_a_session_that_ended_loses_no_text_where_reading_needs_an_account(
+    article: Page, client: Client, settings: Settings, address: str
+) -> None:
+    settings.ANONYMOUS_READING = False
+    sent = {"text": "typed words", "title": "T", "base_version": "1", "theirs": "1", "do": "merge"}
+    response = Client().post(address.format(pk=article.pk), sent)
+    assert response.status_code == 403
+    assert "\ntyped words</textarea>" in text_of(response)
+    assert "Name movers" not in text_of(response)
+    assert "one\ntwo" not in text_of(response)
+    assert Client().post(f"/a/{article.pk}/revert/", {"to": "1", "text": "x"}).status_code == 302
+
+
 def test_a_form_without_its_token_shows_what_was_typed(article: Page, alice: User) -> None:
     strict = Client(enforce_csrf_checks=True)
     strict.force_login(alice)
@@ -205,6 +233,35 @@ def test_a_conflict_shows_nothing_of_a_withheld_revision(
     assert "revisions 1 to 3" in text_of(client_of(bob).get(f"/a/{article.pk}/diff/"))
 
 
+def test_saving_what_is_there_already_ends_the_draft(article: Page, alice: User) -> None:
+    keep_draft(alice, draft_target(article), "half a", page=article, base_version=1)
+    sent = {"text": "one\ntwo\nthree\n", "base_version": "1", "do": "save"}
+    assert client_of(alice).post(f"/a/{article.pk}/edit/", sent).status_code == 302
+    assert not Draft.objects.exists()
+
+
+@pytest.mark.both_databases
+@pytest.mark.parametrize(
+    "address",
+    [
+        "/people/%00/",
+        "/people/%00/texts/",
+        "/people/%00/block/",
+        "/w/%00/",
+        "/w/%00/circuit.svg",
+        "/w/?tag=%00",
+        "/audit/?by=%00&person=%00&action=%00",
+        "/recent/?person=%00",
+        "/search/?q=%00&author=%00",
+        "/complete/?kind=person&q=%00",
+        "/write/note/?about=%00",
+        "/write/summary/?about=%00/L5",
+    ],
+)
+def test_a_character_that_databases_refuse_is_no_error(moderator: User, address: str) -> None:
+    assert client_of(moderator).get(address).status_code in (200, 400, 404)
+
+
 def test_a_draft_is_kept_offered_and_discarded(article: Page, alice: User, bob: User) -> None:
     writer, target = client_of(alice), draft_target(article)
     kept = writer.post("/drafts/keep/", {"target": target, "text": "half a", "base_version": "1"})
@@ -222,11 +279,25 @@ def test_a_draft_is_kept_offered_and_discarded(article: Page, alice: User, bob: 
     assert find_draft(alice, target) is None
 
 
-@pytest.mark.parametrize("target", ["", "page/", "elsewhere/1", "new/\0", "x" * 400])
+def test_the_list_of_drafts_reads_their_beginnings_alone(
+    article: Page, alice: User, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    keep_draft(alice, draft_target(article), "Begun. " + "x" * 300_000, page=article)
+    writer = client_of(alice)
+    with django_assert_max_num_queries(N_QUERIES) as asked:
+        listed = text_of(writer.get("/drafts/"))
+    assert "Begun. xxx" in listed
+    assert not any(re.search(r'[ ,]"texts_draft"\."text"', query["sql"]) for query in asked.captured_queries)
+
+
+@pytest.mark.parametrize(
+    "target", ["", "page/", "page/x", "elsewhere/1", "new/\0", "new/x", "new/elephant/x", "new/talk/\0", "x" * 400]
+)
 def test_a_draft_without_a_name_is_refused(alice: User, target: str) -> None:
     response = client_of(alice).post("/drafts/keep/", {"target": target, "text": "x"})
     assert response.status_code == 400
     assert "expected the name of a draft" in response.json()["error"]
+    assert client_of(alice).get("/drafts/").status_code == 200
 
 
 def test_drafts_of_new_texts_lead_back_to_where_they_are_written(gpt2: LanguageModel, alice: User) -> None:
@@ -277,7 +348,7 @@ def test_a_thread_has_replies_and_a_reply_none(article: Page, alice: User, bob: 
     assert opened.headers["Location"] == f"/a/{thread.pk}/"
     replied = client_of(bob).post(f"/write/talk/?page={thread.pk}", {"text": "Because.", "do": "save"})
     reply = Page.objects.get(parent=thread)
-    assert replied.headers["Location"] == f"/a/{thread.pk}/?page=last#text-{reply.pk}"
+    assert replied.headers["Location"] == f"/a/{thread.pk}/#text-{reply.pk}"
     assert "Because." in text_of(client.get(f"/a/{thread.pk}/"))
     assert "1 reply" in text_of(client.get("/w/name-movers/"))
     refused = client_of(alice).post(f"/write/talk/?page={reply.pk}", {"text": "No.", "do": "save"})
@@ -286,6 +357,37 @@ def test_a_thread_has_replies_and_a_reply_none(article: Page, alice: User, bob: 
 
 
 @pytest.mark.both_databases
+def test_a_reply_is_shown_on_the_page_of_replies_that_it_is_on(
+    article: Page, alice: User, bob: User, moderator: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("reading", "writing"):
+        monkeypatch.setattr(f"wiki.texts.views.{module}.PER_PAGE", 2)
+    thread = create_page(alice, Kind.TALK, "Why?", parent=article)
+    replies = [create_page(alice, Kind.TALK, f"Because of {n}.", parent=thread) for n in range(3)]
+    hide(replies[0], moderator, reason="spam")
+    client_of(bob).post(f"/write/talk/?page={thread.pk}", {"text": "I see.", "do": "save"})
+    said = client_of(bob).post(f"/write/talk/?page={thread.pk}", {"text": "No.", "do": "save"})
+    address, _, place = said.headers["Location"].partition("#")
+    assert f'id="{place}"' in text_of(client_of(bob).get(address))
+    edited = client_of(alice).post(f"/a/{replies[1].pk}/edit/", {"text": "x", "base_version": "1", "do": "save"})
+    address, _, place = edited.headers["Location"].partition("#")
+    assert f'id="{place}"' in text_of(client_of(alice).get(address))
+
+
+@pytest.mark.parametrize("about", ["", "gpt9/L5H1", "gpt2/L99H1", "gpt2/L5%0AH1", "name-movers", "@alice", "gpt2/"])
+@pytest.mark.parametrize("kind", ["summary", "talk"])
+def test_what_is_not_there_is_not_written_about(
+    article: Page, gpt2: LanguageModel, alice: User, kind: str, about: str
+) -> None:
+    address = f"/write/{kind}/?about={about}"
+    assert client_of(alice).get(address).status_code == 404
+    response = client_of(alice).post(address, {"text": "typed words", "do": "save"})
+    assert response.status_code == 404
+    assert "expected a model or a part of one that is here" in text_of(response)
+    assert "\ntyped words</textarea>" in text_of(response)
+    assert Page.objects.count() == 1
+
+
 def test_what_hangs_on_a_hidden_page_is_not_there(article: Page, alice: User, bob: User, moderator: User) -> None:
     thread = create_page(bob, Kind.TALK, "Why?", parent=article, title="Hm")
     hide(article, moderator, reason="spam")
@@ -330,7 +432,7 @@ def test_what_is_retracted_says_so_and_can_be_shown_again(gpt2: LanguageModel, a
     assert empty.status_code == 400
     assert "expected a reason, got none" in text_of(empty)
     writer.post(f"/a/{note.pk}/retract/", {"reason": "It does not.", "do": "retract"})
-    assert "Taken back by its author. The reason: It does not." in text_of(client.get(f"/a/{note.pk}/"))
+    assert "Taken back. The reason: It does not." in text_of(client.get(f"/a/{note.pk}/"))
     writer.post(f"/a/{note.pk}/retract/", {"reason": "It does.", "do": "unretract"})
     assert "Taken back" not in text_of(client.get(f"/a/{note.pk}/"))
 
@@ -345,6 +447,17 @@ def test_tags_sort_and_a_title_that_cannot_be_comes_back(article: Page, alice: U
     assert refused.status_code == 400
     assert 'value="L5H1"' in text_of(refused)
     assert writer.post(f"/a/{article.pk}/rename/", {"title": "Movers"}).headers["Location"] == "/w/movers/"
+
+
+def test_a_rename_says_nothing_of_a_hidden_page(moderator: User, alice: User, bob: User) -> None:
+    own = create_page(moderator, Kind.ARTICLE, "Mine.", title="Heads")
+    hidden = create_page(alice, Kind.ARTICLE, "Spam.", title="Taken")
+    rename_article(hidden, alice, "A name that nobody should read")
+    hide(hidden, moderator, reason="spam")
+    response = client_of(bob).post(f"/a/{own.pk}/rename/", {"title": "Taken"})
+    assert response.status_code == 400
+    assert "there is a page of that name already" in text_of(response)
+    assert "nobody should read" not in text_of(response)
 
 
 def test_a_link_under_a_rename_still_leads_there(article: Page, alice: User, bob: User, client: Client) -> None:

@@ -162,7 +162,7 @@ def test_a_reply_is_in_a_thread_and_no_deeper(ioi: Page, alice: User, bob: User)
 
 
 def test_a_renamed_article_keeps_its_titles_for_itself(ioi: Page, alice: User, bob: User) -> None:
-    rename_article(ioi, bob, "Indirect object identification", reason="Say it in full")
+    rename_article(ioi, bob, "Indirect object identification")
     ioi.refresh_from_db()
     assert (ioi.title, ioi.key) == ("Indirect object identification", "indirect-object-identification")
     assert set(Alias.objects.values_list("key", "page")) == {

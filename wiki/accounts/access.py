@@ -24,14 +24,26 @@ def require_role(visitor: Visitor, role: Role, *, doing: str) -> None:
         raise PermissionDenied(f"{doing}: expected {article} {role.label} of this site, got {name}.")
 
 
+def is_blocked(visitor: Visitor) -> bool:
+    """Whether somebody reads and changes nothing for a time."""
+    return isinstance(visitor, User) and visitor.is_blocked
+
+
+def require_unblocked(visitor: Visitor, *, doing: str) -> None:
+    """403 with a sentence for who is blocked, whatever their role."""
+    if is_blocked(visitor):
+        raise PermissionDenied(f"{doing}: expected somebody who is not blocked, got {visitor.get_username()}.")
+
+
 def people_visible_to(visitor: Visitor) -> QuerySet[User]:
     """Everybody whose account is open; moderators see closed ones too."""
     return User.objects.all() if has_role(visitor, Role.MODERATOR) else User.objects.filter(is_active=True)
 
 
 def may_change_members(visitor: Visitor, group: ResearchGroup) -> bool:
-    """The lead and moderators."""
-    return has_role(visitor, Role.MODERATOR) or (has_role(visitor, Role.READER) and visitor.pk == group.lead_id)
+    """The lead and moderators, unless they are blocked."""
+    may = has_role(visitor, Role.MODERATOR) or (has_role(visitor, Role.READER) and visitor.pk == group.lead_id)
+    return may and not is_blocked(visitor)
 
 
 def require_lead(visitor: Visitor, group: ResearchGroup) -> None:
@@ -44,7 +56,7 @@ def require_lead(visitor: Visitor, group: ResearchGroup) -> None:
 def roles_to_give(visitor: Visitor, person: User) -> list[Role]:
     """The roles that somebody may give a person: an admin any, a moderator those below their own to those below
     them; nobody to themselves, so one admin always remains."""
-    if not isinstance(visitor, User) or visitor.pk == person.pk:
+    if not isinstance(visitor, User) or visitor.pk == person.pk or visitor.is_blocked:
         return []
     if has_role(visitor, Role.ADMIN):
         return list(Role)

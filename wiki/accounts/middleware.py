@@ -9,6 +9,7 @@ from django.contrib.auth import logout
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import MiddlewareNotUsed
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.urls import Resolver404, resolve
 from django.utils.cache import patch_cache_control
 
 from .demo import may_sign_in
@@ -50,7 +51,10 @@ class NamesStayPrivate:
 
 
 class ReadingNeedsAnAccount:
-    """Where LOUPE_ANONYMOUS_READING=no: pages lead to sign in, data answer 401 with a sentence."""
+    """Where LOUPE_ANONYMOUS_READING=no: pages lead to sign in, data answer 401 with a sentence.
+
+    A form that was sent after its session ended is answered by its view, if that gives back what was typed.
+    """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         if settings.ANONYMOUS_READING:
@@ -60,10 +64,20 @@ class ReadingNeedsAnAccount:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         if request.path.startswith(OPEN):
             return self.get_response(request)
-        if not request.user.is_authenticated:
+        if not request.user.is_authenticated and not _gives_back_what_was_typed(request):
             if request.path.endswith(DATA):
                 return JsonResponse({"error": SENTENCE}, status=401)
             return redirect_to_login(request.get_full_path())
         response = self.get_response(request)
         patch_cache_control(response, private=True)  # nothing between site and browser may keep it for others
         return response
+
+
+def _gives_back_what_was_typed(request: HttpRequest) -> bool:
+    if request.method != "POST" or not request.POST.get("text"):
+        return False
+    try:
+        view = resolve(request.path).func
+    except Resolver404:
+        return False
+    return getattr(view, "gives_back_what_was_typed", False)

@@ -10,8 +10,11 @@ import dataclasses
 from collections.abc import Iterable
 from pathlib import Path
 
+from django.db import transaction
+
 from wiki.accounts.models import Role, User
 from wiki.components.models import LanguageModel
+from wiki.texts.access import may_edit, may_write
 from wiki.texts.models import Alias, Kind, Page
 from wiki.texts.moderation import tag_page
 from wiki.texts.targets import key_of
@@ -57,7 +60,7 @@ class Outcome:
 
     made: list[str] = dataclasses.field(default_factory=list)
     renewed: list[str] = dataclasses.field(default_factory=list)
-    kept: list[str] = dataclasses.field(default_factory=list)  # changed by people, or the same already
+    kept: list[str] = dataclasses.field(default_factory=list)  # as people want it, or the same already
     waiting: list[str] = dataclasses.field(default_factory=list)  # about a model that is not here
 
 
@@ -75,11 +78,14 @@ def load_seeds(seeds: Iterable[Seed]) -> Outcome:
         slug = seed.about.partition("/")[0]
         if slug and not LanguageModel.objects.filter(slug=slug).exists():
             outcome.waiting.append(seed.name)
-        elif (page := _page_of(seed, author)) is None:
-            page = create_page(author, seed.kind, seed.text, title=seed.title, about=seed.about, submission=seed.name)
-            tag_page(page, author, seed.tags)
+        elif (page := _page_of(seed, author)) is None and may_write(author):
+            with transaction.atomic():
+                page = create_page(
+                    author, seed.kind, seed.text, title=seed.title, about=seed.about, submission=seed.name
+                )
+                tag_page(page, author, seed.tags)
             outcome.made.append(seed.name)
-        elif _is_untouched(page, author) and page.current and page.current.text != seed.text:
+        elif page and page.current and page.current.text != seed.text and _may_renew(page, author):
             save_revision(page, author, seed.text, base_version=page.version, summary="A newer text of this release")
             outcome.renewed.append(seed.name)
         else:
@@ -98,5 +104,6 @@ def _page_of(seed: Seed, author: User) -> Page | None:
     return (found if seed.kind == Kind.SUMMARY else found.filter(author=author)).order_by("id").first()
 
 
-def _is_untouched(page: Page, author: User) -> bool:
-    return not page.revisions.exclude(author=author).exists()
+def _may_renew(page: Page, author: User) -> bool:
+    """Whether nobody else wrote it, and no moderator hid, protected or took it back, or blocked the account."""
+    return may_edit(author, page) and not page.revisions.exclude(author=author).exists()

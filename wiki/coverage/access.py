@@ -5,9 +5,7 @@ from __future__ import annotations
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from wiki.accounts.access import has_role
-from wiki.accounts.models import Role
-from wiki.texts.access import Person
+from wiki.texts.access import Person, may_write
 
 from .models import Work
 
@@ -18,4 +16,5 @@ def works_visible_to(user: Person) -> QuerySet[Work]:
 
 
 def may_work(user: Person) -> bool:
-    return has_role(user, Role.RESEARCHER)
+    """Who may write about it."""
+    return may_write(user)

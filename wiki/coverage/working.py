@@ -9,9 +9,11 @@ from django.utils import timezone
 
 from wiki.accounts.access import require_role
 from wiki.accounts.models import Role, User
+from wiki.texts.access import require
 from wiki.texts.errors import TextError
 from wiki.texts.versions import bump
 
+from .access import may_work
 from .models import Work
 
 DAYS = 7
@@ -23,8 +25,9 @@ def take_up(user: User, model_slug: str, component: str) -> Work:
     require_role(user, Role.RESEARCHER, doing=f"Working on {component}")
     now = timezone.now()
     with transaction.atomic():
-        # of two of one person's the second waits, so that none is too many
-        User.objects.select_for_update(no_key=True).get(pk=user.pk)
+        # of two of one person's the second waits, so that none is too many; and for who blocks that person
+        user = User.objects.select_for_update(no_key=True).get(pk=user.pk)
+        require(may_work(user), f"Working on {component}", user=user)
         others = Work.objects.filter(user=user, until__gt=now).exclude(model_slug=model_slug, component=component)
         if others.count() >= MOST:
             raise TextError(f"Working on {component}: expected at most {MOST} parts at once; give one up.")

@@ -9,7 +9,7 @@ from urllib.parse import urljoin
 
 from django.core import signing
 from django.core.mail import EmailMessage
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, Max, OuterRef, Q, QuerySet
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
@@ -30,11 +30,12 @@ _SALT = "wiki.following.unsubscribe"
 
 def send_digests() -> int:
     """Send the digests that are due; return how many were sent."""
-    return sum(send_digest(preferences) for preferences in due_digests()[:MAX_SENT])
+    return sum(send_digest(preferences) for preferences in due_digests())
 
 
 def due_digests() -> list[Preferences]:
-    """Whose time has come, with something that was neither read nor sent, and a verified address to send it to."""
+    """Some of those whose time has come, with something that was neither read nor sent, and a verified address to send
+    it to. In no order: whose address is always refused keeps nobody else waiting."""
     now = timezone.now()
     is_due = Q()
     for digest, period in PERIODS.items():
@@ -42,20 +43,23 @@ def due_digests() -> list[Preferences]:
     waiting = Notification.objects.filter(receiver=OuterRef("pk"), read_at=None, mailed_at=None)
     verified = Q(user__emailaddress__verified=True, user__emailaddress__primary=True)
     found = Preferences.objects.filter(Exists(waiting), is_due, verified, user__is_active=True).exclude(site="")
-    return list(found.select_related("user").order_by("digest_sent_at", "pk")[: MAX_SENT * 5])
+    return list(found.select_related("user").order_by("?")[:MAX_SENT])
 
 
 def send_digest(preferences: Preferences) -> bool:
     """Send one person's digest, unless another process does it now or there is nothing that they may see."""
     user, before, now = preferences.user, preferences.digest_sent_at, timezone.now()
-    waiting = notifications_visible_to(user).filter(read_at=None, mailed_at=None)
-    if not waiting.exists():
+    unread = Notification.objects.filter(receiver=user, read_at=None, mailed_at=None)
+    newest = unread.aggregate(newest=Max("pk"))["newest"] or 0
+    shown = list(with_names(notifications_visible_to(user).filter(pk__in=unread.values("pk")))[: MAX_SHOWN + 1])
+    if not shown:
+        # all of it is hidden by now: nobody waits for it
+        unread.filter(pk__lte=newest).update(mailed_at=now)
         return False
     row = Preferences.objects.filter(pk=preferences.pk)
     # whoever changes it from what was read sends it: of two processes one
     if not row.filter(digest=preferences.digest, digest_sent_at=before).update(digest_sent_at=now):
         return False
-    shown = list(with_names(waiting)[: MAX_SHOWN + 1])
     try:
         message_of(preferences, shown).send()
     except (OSError, smtplib.SMTPException) as error:
@@ -63,9 +67,7 @@ def send_digest(preferences: Preferences) -> bool:
         row.filter(digest_sent_at=now).update(digest_sent_at=before)
         return False
     # what came in meanwhile is in the next one
-    Notification.objects.filter(receiver=user, pk__lte=max(each.pk for each in shown), mailed_at=None).update(
-        mailed_at=now
-    )
+    unread.filter(pk__lte=max(each.pk for each in shown)).update(mailed_at=now)
     return True
 
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import Any
 
 from django.db.models import Q
 from django.utils import timezone
 
 from wiki.accounts.models import User
+from wiki.texts.errors import TextError
 from wiki.texts.models import Kind, Page, Revision, TargetForm, Watch
 from wiki.texts.targets import targets_of
 
 from .models import Notification, Preferences, Reason
+
+# Each is told, by e-mail too: no text calls everybody.
+MAX_MENTIONED = 50
 
 
 def tell_of_signal(sender: type[Page], page: Page, revision: Revision, **kwargs: Any) -> None:
@@ -23,32 +28,39 @@ def tell_of(page: Page, revision: Revision) -> None:
     """Tell everybody but its author: whom it names, whom it answers, who watches what it changes or newly names."""
     links = dict(page.links.values_list("target", "form"))
     mentioned = {target[1:] for target, form in links.items() if form == TargetForm.PERSON}
+    if len(mentioned) > MAX_MENTIONED:
+        raise TextError(f"Saving: expected at most {MAX_MENTIONED} people named in one text, got {len(mentioned)}.")
     changed = changed_targets(page, revision)
     named = {target for target, form in links.items() if form != TargetForm.PERSON} - changed
     # whom a first revision answers; -1: nobody
     answered = page.parent.author_id if page.parent and revision.n == 1 else -1
 
-    told: dict[int, tuple[Reason, str]] = {}
-    # of several reasons the first one in `Reason` stays, so the last goes in first
+    # of several reasons the first one in `Reason` is said, so the last goes in first
+    reasons: defaultdict[int, list[tuple[Reason, str]]] = defaultdict(list)
     watches = Watch.objects.filter(target__in=changed | named, user__is_active=True).order_by("-target")
     watching = list(watches.values_list("user_id", "target"))
-    told |= {user: (Reason.NAMING, target) for user, target in watching if target in named}
-    told |= {user: (Reason.EDIT, target) for user, target in watching if target in changed}
+    for reason, targets in ((Reason.NAMING, named), (Reason.EDIT, changed)):
+        for user, target in watching:
+            if target in targets:
+                reasons[user].append((reason, target))
     people = User.objects.filter(Q(username__in=mentioned) | Q(pk=answered), is_active=True).values_list(
         "pk", "username"
     )
     by_name = {name: pk for pk, name in people}
     if answered in by_name.values():
-        told[answered] = (Reason.REPLY, "")
-    told |= {by_name[name]: (Reason.MENTION, "") for name in mentioned if name in by_name}
+        reasons[answered].append((Reason.REPLY, ""))
+    for name in mentioned & set(by_name):
+        reasons[by_name[name]].append((Reason.MENTION, ""))
 
-    # what a page named already is not told again whenever somebody edits it
+    # what a page named already is not told again whenever somebody edits it; that it was edited is
     once = (Reason.MENTION, Reason.NAMING)
-    if revision.n > 1 and any(reason in once for reason, _ in told.values()):
+    earlier: set[tuple[int, str]] = set()
+    if revision.n > 1 and any(reason in once for several in reasons.values() for reason, _ in several):
         earlier = set(
             Notification.objects.filter(page=page, reason__in=once).values_list("receiver_id", "reason").distinct()
         )
-        told = {user: why for user, why in told.items() if (user, why[0]) not in earlier}
+    left = {user: [why for why in several if (user, why[0]) not in earlier] for user, several in reasons.items()}
+    told = {user: several[-1] for user, several in left.items() if several}
     told.pop(revision.author_id, None)
     Notification.objects.bulk_create(
         [

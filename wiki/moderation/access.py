@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from django.db.models import QuerySet
 
-from wiki.accounts.access import has_role
+from wiki.accounts.access import has_role, is_blocked
 from wiki.accounts.models import Role, User
-from wiki.texts.access import Person, is_blocked, is_moderator, may_moderate, may_read
+from wiki.texts.access import Person, is_moderator, may_moderate, may_read
 from wiki.texts.models import Page
 
 from .models import Report

@@ -8,7 +8,7 @@ from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import PermissionDenied
 from django.db.models import Q, QuerySet
 
-from wiki.accounts.access import has_role
+from wiki.accounts.access import has_role, is_blocked
 from wiki.accounts.models import Role, User
 
 from .models import AuditEntry, Draft, Kind, Link, Page, Protection, Revision, Visibility
@@ -21,11 +21,6 @@ Person = User | AnonymousUser
 
 def may_write(user: Person) -> bool:
     return has_role(user, Role.RESEARCHER) and not is_blocked(user)
-
-
-def is_blocked(user: Person) -> bool:
-    """Whether somebody reads and does not write for a time."""
-    return isinstance(user, User) and user.is_blocked
 
 
 def may_moderate(user: Person) -> bool:

@@ -79,6 +79,7 @@ def new_archive(path: Path) -> Iterator[ArchiveWriter]:
         yield ArchiveWriter(folder)
         if path.suffix == ".zip":
             folder = Path(shutil.make_archive(str(folder), "zip", folder))
+        folder.chmod(0o700 if folder.is_dir() else 0o600)  # it has what is hidden, and e-mail addresses
         folder.rename(path)
 
 

@@ -23,7 +23,7 @@ class Kind(models.TextChoices):
 class Visibility(models.TextChoices):
     PUBLISHED = "published"
     HIDDEN = "hidden"  # by a moderator, with a reason; its author and moderators see it
-    RETRACTED = "retracted"  # taken back by its author; everybody sees it, with a mark
+    RETRACTED = "retracted"  # taken back by its author or a moderator; everybody sees it, with a mark
 
 
 class Protection(models.TextChoices):

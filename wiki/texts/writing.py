@@ -71,7 +71,7 @@ def create_page(
                 parent=parent,
                 author=author,
             )
-            _require_free(page)
+            _require_free(page, author)
             page.save(force_insert=True)
             if key:
                 Alias.objects.create(key=key, page=page)
@@ -85,7 +85,7 @@ def create_page(
         # another transaction was first: the same submission, title or summary
         if earlier := _earlier(author, name):
             return earlier.page
-        _require_free(page)
+        _require_free(page, author)
         raise
 
 
@@ -116,6 +116,7 @@ def save_revision(
         newest = now.current
         assert newest is not None
         if newest.text == text and fields in (None, newest.fields):
+            Draft.objects.filter(owner=author, target=draft_target(now)).delete()
             return newest
         require_room(author, before=newest.text, after=text)
         base = Revision.objects.filter(page=now, n=base_version).first()
@@ -152,7 +153,7 @@ def revert_to(
     )
 
 
-def rename_article(page: Page, author: User, title: str, *, reason: str = "") -> Page:
+def rename_article(page: Page, author: User, title: str) -> Page:
     """Give an article another title; links by every title that it had still lead to it."""
     title = _clean_title(title)
     key = key_of(title)
@@ -163,17 +164,17 @@ def rename_article(page: Page, author: User, title: str, *, reason: str = "") ->
             if page.title == title:
                 return page
             before, page.title, page.key = page.title, title, key
-            _require_free(page)
+            _require_free(page, author)
             # page first, then alias, as where pages are made: PostgreSQL would see a deadlock
             page.save(update_fields=["title", "key"])
             Alias.objects.get_or_create(key=key, defaults={"page": page})
             AuditEntry.objects.create(
-                actor=author, page=page, action=AuditEntry.Action.RENAME, before=before, after=title, reason=reason
+                actor=author, page=page, action=AuditEntry.Action.RENAME, before=before, after=title
             )
             article_renamed.send(sender=Page, page=page)
             bump(scopes_of_page(page))
     except IntegrityError:
-        _require_free(page)  # another page was given the title at the same time
+        _require_free(page, author)  # another page was given the title at the same time
         raise
     return page
 
@@ -281,7 +282,7 @@ def _require_place(kind: Kind, *, model_slug: str, component: str, parent: Page 
         raise TextError("Replying: expected a thread, got a reply; reply in its thread.")
 
 
-def _require_free(page: Page) -> None:
+def _require_free(page: Page, author: User) -> None:
     """Refuse a title that leads to another page, and a second summary."""
     other: Page | None = None
     if page.kind == Kind.ARTICLE:
@@ -290,7 +291,7 @@ def _require_free(page: Page) -> None:
     elif page.kind == Kind.SUMMARY:
         other = Page.objects.filter(kind=Kind.SUMMARY, model_slug=page.model_slug, component=page.component).first()
     if other is not None and other.pk != page.pk:
-        shown = f"“{other.title}”" if other.title and may_read(page.author, other) else "a page"
+        shown = f"“{other.title}”" if other.title and may_read(author, other) else "a page"
         raise AlreadyThere(f"Writing {page.title or page.about}: there is {shown} of that name already.", page=other)
 
 

@@ -6,13 +6,22 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.views.decorators.http import require_http_methods
 
-from ..access import has_role, may_change_members, people_visible_to, require_lead, require_role
+from ..access import (
+    has_role,
+    is_blocked,
+    may_change_members,
+    people_visible_to,
+    require_lead,
+    require_role,
+    require_unblocked,
+)
 from ..forms import GroupForm
 from ..groups import GroupError, add_member, create_group, remove_member
 from ..models import ResearchGroup, Role, User
 
 
 def _get_account(username: str, *, doing: str) -> User:
+    username = username.replace("\0", "")
     person = User.objects.filter(username=username.strip(), is_active=True).first()
     if person is None:
         raise GroupError(f"{doing}: expected the name of an account here, got “{username.strip()}”.")
@@ -24,6 +33,7 @@ def research_groups(request: HttpRequest) -> HttpResponse:
     form, error = GroupForm(request.POST or None), ""
     if request.method == "POST":
         require_role(request.user, Role.MODERATOR, doing="Creating a group")
+        require_unblocked(request.user, doing="Creating a group")
         assert request.user.is_authenticated
         if form.is_valid():
             try:
@@ -34,7 +44,7 @@ def research_groups(request: HttpRequest) -> HttpResponse:
                 error = str(refused)
     context = {
         "groups": ResearchGroup.objects.select_related("lead").prefetch_related("members"),
-        "may_create": has_role(request.user, Role.MODERATOR),
+        "may_create": has_role(request.user, Role.MODERATOR) and not is_blocked(request.user),
         "form": form,
         "error": error,
     }
@@ -48,6 +58,7 @@ def research_group(request: HttpRequest, slug: str) -> HttpResponse:
         raise Http404(f"No group is called {slug}.")
     error = ""
     if request.method == "POST":
+        require_unblocked(request.user, doing=f"Changing who is in {group}")
         require_lead(request.user, group)
         assert request.user.is_authenticated
         try:

@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
-from ..access import require_role
+from ..access import require_role, require_unblocked
 from ..adapter import SESSION_KEY, refuse_invitation
 from ..forms import InvitationForm
 from ..invitations import DAYS_OPEN, InvitationError, get_open_invitation, hash_of, invite, send_invitation
@@ -27,6 +27,7 @@ N_LISTED = 200
 def invitations(request: HttpRequest) -> HttpResponse:
     """The list, and the form for a new one, whose link is shown once."""
     require_role(request.user, Role.MODERATOR, doing="Inviting")
+    require_unblocked(request.user, doing="Inviting")
     assert request.user.is_authenticated
     form = InvitationForm(request.POST or None)
     link = made = None

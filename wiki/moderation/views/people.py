@@ -26,7 +26,7 @@ N_ENTRIES = 50
 @page_of_people
 def block_person(request: HttpRequest, username: str) -> HttpResponse:
     assert isinstance(request.user, User)
-    person = people_visible_to(request.user).filter(username=username).first()
+    person = people_visible_to(request.user).filter(username=username).first() if "\0" not in username else None
     if person is None:
         raise Http404(f"Nobody here is called {username}.")
     require_role(request.user, Role.MODERATOR, doing=f"Blocking {person}")

@@ -8,20 +8,21 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
-from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_safe
 
-from wiki.accounts.models import User
+from wiki.accounts.access import require_role
+from wiki.accounts.models import Role, User
 from wiki.components.addresses import component_url
-from wiki.texts.access import Person, may_write, pages_visible_to, require
+from wiki.texts.access import Person, pages_visible_to
 from wiki.texts.addresses import address_of, name_of
 from wiki.texts.anchors import SpanAnchor, fields_of
 from wiki.texts.errors import TextError
 from wiki.texts.models import Kind, Page
+from wiki.texts.views.finding import gives_back_what_was_typed
 from wiki.texts.views.forms import SESSION_ENDED
 from wiki.texts.writing import create_page
 
@@ -70,41 +71,46 @@ class Subject:
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
+@gives_back_what_was_typed
 def new_note(request: HttpRequest) -> HttpResponse:
     """The form, with what the address anchors the note to in words; what was typed comes back with what is wrong."""
-    if request.method != "POST":
-        if not request.user.is_authenticated:
-            return redirect_to_login(request.get_full_path())
-        require(may_write(request.user), "Writing a note", user=request.user)
+    user, is_sent = request.user, request.method == "POST"
     # a passage can be pasted into the form: then it is not in the address
     asked = {name: value for name, value in request.GET.items() if isinstance(value, str)}
     if pasted := request.POST.get("quote"):
         asked["quote"] = pasted
     text, submission = request.POST.get("text", ""), request.POST.get("submission") or secrets.token_hex(16)
-    error, subject, status, headers = "", None, 400, {}
+    error, subject, status = "", None, 200
+    headers: dict[str, str] = {}
     try:
-        subject = subject_of(asked, user=request.user)
-        if request.method == "POST":
-            if not isinstance(request.user, User):
-                raise PermissionDenied(SESSION_ENDED)
+        if is_sent and not isinstance(user, User):
+            raise PermissionDenied(SESSION_ENDED)
+        require_role(user, Role.RESEARCHER, doing="Writing a note")
+        subject = subject_of(asked, user=user)
+        if is_sent:
+            assert isinstance(user, User)
             if not text.strip():
                 raise TextError("Writing a note: expected some words, got none.")
-            page = subject.write(request.user, text, submission=submission)
+            page = subject.write(user, text, submission=submission)
             return HttpResponseRedirect(subject.address_after(page))
-    except PermissionDenied as refusal:
-        error, status = str(refusal), 403
     except TextError as refusal:
-        error, status, headers = str(refusal), refusal.status, refusal.headers
+        # the form that asks for a passage is no refusal
+        if is_sent or asked.get("quote") or asked.get("anchor") != "span":
+            error, status, headers = str(refusal), refusal.status, refusal.headers
+    except (NotFound, PermissionDenied) as refusal:
+        if not is_sent:
+            raise
+        error, status = str(refusal), 404 if isinstance(refusal, NotFound) else 403
     context = {
         "subject": subject,
-        "error": error if request.method == "POST" or asked.get("quote") or asked.get("anchor") != "span" else "",
+        "error": error,
         "text": text,
         "model_slug": subject.model_slug if subject else asked.get("about", "").partition("/")[0],
         "asks_for_quote": asked.get("anchor") == "span",
         "quote": asked.get("quote", ""),
         "submission": submission,
     }
-    response = render(request, "pages/note_form.html", context, status=status if context["error"] else 200)
+    response = render(request, "pages/note_form.html", context, status=status)
     for name, value in headers.items():
         response[name] = value
     return response

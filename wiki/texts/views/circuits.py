@@ -22,7 +22,8 @@ def drawn_circuit(page: Page, revision: Revision, *, tags: list[Tag]) -> Drawn |
 @require_safe
 def circuit_svg(request: HttpRequest, title: str) -> HttpResponse:
     """The drawing of an article's circuit; of several models that of the one that the address names, else the first."""
-    page = pages_visible_to(request.user).select_related("current").filter(key=title).first()
+    pages = pages_visible_to(request.user).select_related("current")
+    page = pages.filter(key=title).first() if "\0" not in title else None
     circuit = drawn_circuit(page, page.current, tags=list(page.tags.all())) if page and page.current else None
     asked = request.GET.get("model", "")
     drawings = circuit.drawings if circuit else []

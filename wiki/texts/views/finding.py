@@ -49,3 +49,11 @@ def page_of_writers(view: Callable[..., HttpResponse]) -> Callable[..., HttpResp
         return view(request, *args, **kwargs)
 
     return guarded_view
+
+
+def gives_back_what_was_typed(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    """Mark a form of writers that answers a POST without a session with what was typed, and with nothing that is here:
+    where reading needs an account too it is asked all the same."""
+    guarded_view = page_of_writers(view)
+    guarded_view.gives_back_what_was_typed = True  # type: ignore[attr-defined]  # read by ReadingNeedsAnAccount
+    return guarded_view

@@ -6,7 +6,7 @@ import dataclasses
 import secrets
 
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse, QueryDict
+from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import render
 
 from wiki.accounts.models import User
@@ -55,6 +55,8 @@ class Form:
     def refuse(self, error: Exception) -> None:
         """Say why nothing was saved."""
         self.error, self.status = str(error), 403 if isinstance(error, PermissionDenied) else 400
+        if isinstance(error, Http404):
+            self.status = 404
         if isinstance(error, TextError):
             self.status, self.headers = error.status, error.headers
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.core.paginator import Paginator
 from django.db.models import Count, Q
+from django.db.models.functions import Left
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -80,9 +81,8 @@ def links_to(request: HttpRequest, pk: int) -> HttpResponse:
 @require_safe
 @page_of_people
 def drafts(request: HttpRequest) -> HttpResponse:
-    found = drafts_visible_to(request.user).select_related(
-        "page__author", "page__parent__author", "page__parent__parent__author"
-    )
+    related = ("page__author", "page__parent__author", "page__parent__parent__author")
+    found = drafts_visible_to(request.user).select_related(*related).defer("text").annotate(begins=Left("text", 81))
     return render(request, "texts/drafts.html", {"drafts": [(draft, *_place(draft)) for draft in found]})
 
 

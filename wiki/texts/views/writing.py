@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
+from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST
 
 from wiki.accounts.models import User
+from wiki.components.addresses import component_url
 
-from ..access import may_edit, may_read, may_reply, may_write, require
+from ..access import may_edit, may_read, may_reply, may_write, pages_visible_to, require
 from ..addresses import address_of, name_of
 from ..drafts import discard_draft, draft_target, find_draft, keep_draft, new_draft_target
 from ..errors import AlreadyThere, EditConflict, TextError
 from ..models import Kind, Page
-from ..targets import key_of
+from ..targets import key_of, normalise, resolve
 from ..writing import create_page, save_revision
 from .conflicts import conflict_page, merged_text
-from .finding import get_page, page_of_writers
-from .forms import Form, number
+from .finding import get_page, gives_back_what_was_typed, page_of_writers
+from .forms import SESSION_ENDED, Form, number
+from .reading import PER_PAGE
+
+# Of a text that is there, or of a new one and where it would be.
+_DRAFT = re.compile(r"page/[1-9][0-9]{0,17}|new/(?:article|summary|talk)/[^\0]*", re.ASCII)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@page_of_writers
+@gives_back_what_was_typed
 def new_article(request: HttpRequest) -> HttpResponse:
     title = request.GET.get("title", "").replace("\0", "")[:300]
     # by the address, not by what is typed: a draft is kept and discarded under one name however the title changes
@@ -34,36 +41,74 @@ def new_article(request: HttpRequest) -> HttpResponse:
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@page_of_writers
+@gives_back_what_was_typed
 def new_summary(request: HttpRequest) -> HttpResponse:
-    about = request.GET.get("about", "").replace("\0", "")[:300]
-    slug, _, component = about.partition("/")
-    there = Page.objects.filter(kind=Kind.SUMMARY, model_slug=slug, component=component).first() if slug else None
+    asked = _asked_about(request)
+    try:
+        about, slug, back = _subject(asked, user=request.user)
+    except (Http404, PermissionDenied) as error:
+        return _given_back(request, Form("A summary", new_draft_target(Kind.SUMMARY, asked), reverse("drafts")), error)
+    component = about.partition("/")[2]
+    there = Page.objects.filter(kind=Kind.SUMMARY, model_slug=slug, component=component).first()
     if there is not None and may_read(request.user, there) and request.method != "POST":
         return HttpResponseRedirect(reverse("edit-text", args=[there.pk]))
-    back = reverse("component-by-any-name", args=[slug, component]) if slug and component else reverse("home")
     form = Form(f"What {about} does", new_draft_target(Kind.SUMMARY, about), back=back, model_slug=slug)
     return _write_new(request, form, Kind.SUMMARY, about=about)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@page_of_writers
+@gives_back_what_was_typed
 def new_talk(request: HttpRequest) -> HttpResponse:
     """A thread about a component or a page, or a reply in a thread."""
-    about, asked = request.GET.get("about", "").replace("\0", "")[:300], number(request.GET, "page")
-    parent = get_page(request.user, asked) if asked else None
+    about, asked = _asked_about(request), number(request.GET, "page")
+    slug = back = ""
+    try:
+        parent = get_page(request.user, asked) if asked else None
+        if not request.user.is_authenticated:
+            raise PermissionDenied(SESSION_ENDED)
+        if parent is None:
+            about, slug, back = _subject(about, user=request.user)
+    except (Http404, PermissionDenied) as error:
+        form = Form(
+            "Talk", new_draft_target(Kind.TALK, f"page/{asked}" if asked else about), reverse("drafts"), title=""
+        )
+        return _given_back(request, form, error)
     if parent is None:
-        slug, _, component = about.partition("/")
-        back = reverse("component-by-any-name", args=[slug, component]) if slug and component else reverse("home")
         form = Form(f"Talk about {about}", new_draft_target(Kind.TALK, about), back, model_slug=slug, title="")
     else:
         target, back = new_draft_target(Kind.TALK, f"page/{parent.pk}"), address_of(parent)
         is_reply = parent.kind == Kind.TALK
         heading = f"Reply in {name_of(parent)}" if is_reply else f"Talk about {name_of(parent)}"
         form = Form(heading, target, back, model_slug=parent.model_slug, title=None if is_reply else "")
-        if request.user.is_authenticated and request.method != "POST":
+        if request.method != "POST":
             require(may_reply(request.user, parent), "Replying", user=request.user)
     return _write_new(request, form, Kind.TALK, about=about if parent is None else "", parent=parent)
+
+
+def _asked_about(request: HttpRequest) -> str:
+    return request.GET.get("about", "").replace("\0", "")[:300]
+
+
+def _subject(about: str, *, user: User | AnonymousUser) -> tuple[str, str, str]:
+    """What a model or a part that is here is called by links, the model's slug, and its address; else 404."""
+    if not user.is_authenticated:
+        raise PermissionDenied(SESSION_ENDED)
+    target = normalise(about)
+    here = resolve([target], user=user).get(target) if target else None
+    if target is None or here is None or here.model is None:
+        raise Http404(f"Writing about “{about[:100]}”: expected a model or a part of one that is here.")
+    url = component_url(here.model, here.component) if here.component else here.model.get_absolute_url()
+    return target.text, here.model.slug, url
+
+
+def _given_back(request: HttpRequest, form: Form, error: Exception) -> HttpResponse:
+    """What was typed for a text that is not to be seen any more, or after a session ended. Of the text itself nothing
+    is said: who sent the form may not be who opened it."""
+    if request.method != "POST":
+        raise error
+    form.take(request)
+    form.refuse(error)
+    return form.answer(request)
 
 
 def _write_new(request: HttpRequest, form: Form, kind: Kind, **place: Any) -> HttpResponse:
@@ -90,20 +135,28 @@ def _write_new(request: HttpRequest, form: Form, kind: Kind, **place: Any) -> Ht
         form.refuse(error)
         return form.answer(request)
     discard_draft(user, form.target)
-    return HttpResponseRedirect(_seen_at(page))
+    return HttpResponseRedirect(_seen_at(page, user))
 
 
-def _seen_at(page: Page) -> str:
+def _seen_at(page: Page, user: User) -> str:
     """Where somebody sees what they have just written."""
-    if page.parent is not None and page.parent.kind == Kind.TALK:
-        return f"{address_of(page.parent)}?page=last#text-{page.pk}"
-    return address_of(page)
+    if page.parent is None or page.parent.kind != Kind.TALK:
+        return address_of(page)
+    n_before = pages_visible_to(user).filter(parent=page.parent, pk__lt=page.pk).count()
+    part = f"?page={n_before // PER_PAGE + 1}" if n_before >= PER_PAGE else ""
+    return f"{address_of(page.parent)}{part}#text-{page.pk}"
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@page_of_writers
+@gives_back_what_was_typed
 def edit_text(request: HttpRequest, pk: int) -> HttpResponse:
-    page, user = get_page(request.user, pk), request.user
+    user = request.user
+    try:
+        page = get_page(user, pk)
+        if not user.is_authenticated:
+            raise PermissionDenied(SESSION_ENDED)
+    except (Http404, PermissionDenied) as error:
+        return _given_back(request, Form("Editing a text", f"page/{pk}", reverse("drafts"), summary=""), error)
     assert page.current is not None
     form = Form(
         f"Editing {name_of(page)}",
@@ -142,7 +195,7 @@ def edit_text(request: HttpRequest, pk: int) -> HttpResponse:
     except (TextError, PermissionDenied) as error:
         form.refuse(error)
         return form.answer(request)
-    return HttpResponseRedirect(_seen_at(page))
+    return HttpResponseRedirect(_seen_at(page, user))
 
 
 @require_POST
@@ -154,9 +207,9 @@ def keep(request: HttpRequest) -> JsonResponse:
     target = request.POST.get("target", "")
     kind, _, rest = target.partition("/")
     try:
-        if "\0" in target or not rest or kind not in {"page", "new"} or len(target) > 320:
+        if len(target) > 320 or not _DRAFT.fullmatch(target):
             raise TextError(f"Keeping a draft: expected the name of a draft, got “{target[:40]}”.")
-        page = get_page(user, int(rest)) if kind == "page" and rest.isascii() and rest.isdigit() else None
+        page = get_page(user, int(rest)) if kind == "page" else None
         draft = keep_draft(
             user,
             target,
