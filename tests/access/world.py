@@ -95,6 +95,7 @@ def build_world() -> World:
         "group": create_group("Tests", lead=author, created_by=moderator).slug,
         "prompt": build_prompt(model).hash,
         "survey": surveys["bundled-texts"],
+        "beginning": surveys["sotu"][:8],
         "natural_survey": surveys["sotu"],
         "hash": "0" * 64,
         "report": str(report.pk),
@@ -102,7 +103,10 @@ def build_world() -> World:
         "unsubscribing": token_of(other),
     }
     by_state = {
-        **{state: {"key": str(page.key), "title": page.title} | _place(page) for state, page in articles.items()},
+        **{
+            state: {"key": str(page.key), "title": page.title, "person": "author"} | _place(page)
+            for state, page in articles.items()
+        },
         **{state: _place(note) for state, note in notes.items()},
         "beneath": _place(beneath),
         "open": {"person": "other"},

@@ -119,7 +119,7 @@ def test_line_breaks_are_shown_as_a_sign(client: Client, model: LanguageModel) -
         ("q=-1", "position “-1” of this text"),
         ("q=²", "position “²” of this text"),
         ("text=nonsense&q=3", "the text “nonsense”"),
-        ("k=0", "a key without its query"),
+        ("k=0", "a key (k=) without its query (q=)"),
         ("q=", ""),
         ("sink=maybe", ""),
     ],

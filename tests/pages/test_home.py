@@ -10,9 +10,13 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from analysis.schema import DatasetKind
+from wiki.accounts.models import Role, User
 from wiki.components.models import LanguageModel
 from wiki.experiments.models import Job, Survey
 from wiki.experiments.results import artifact_path
+from wiki.texts.models import Kind
+from wiki.texts.moderation import hide, tag_page
+from wiki.texts.writing import create_page
 
 from .building import build_measured_model, build_model, build_survey, finish, random_metrics
 
@@ -110,10 +114,29 @@ def test_more_models_being_measured_mean_no_more_queries(
 ) -> None:
     build_half_measured_model("one")
     for path in ("/", "/progress/?seen=1", "/index.json"):
-        with django_assert_num_queries(5):
+        with django_assert_num_queries(7 if path == "/" else 5):
             client.get(path)
     build_half_measured_model("two")
     build_measured_model("three")
     for path in ("/", "/progress/?seen=1", "/index.json"):
-        with django_assert_num_queries(5):
+        with django_assert_num_queries(7 if path == "/" else 5):
             client.get(path)
+
+
+def test_home_begins_with_guides_and_shows_what_was_written_last(client: Client, db: None) -> None:
+    assert "New here?" not in page(client)
+    alice = User.objects.create_user("alice", role=Role.RESEARCHER)
+    guide = create_page(alice, Kind.ARTICLE, "Words.", title="How to read")
+    tag_page(guide, alice, ["guide"])
+    hidden = create_page(alice, Kind.ARTICLE, "Words.", title="An insult")
+    hide(hidden, User.objects.create_user("moderator", role=Role.MODERATOR), reason="An insult")
+    content = page(client)
+    assert 'New here? Begin with <a href="/w/how-to-read/">How to read</a>.' in content
+    assert content.count("How to read") == 2
+    assert "An insult" not in content
+
+
+def test_a_profile_shows_what_was_written_last(client: Client, db: None) -> None:
+    alice = User.objects.create_user("alice", role=Role.RESEARCHER)
+    create_page(alice, Kind.ARTICLE, "Words.", title="How to read")
+    assert '<a href="/w/how-to-read/">How to read</a>' in page(client, "/people/alice/")

@@ -139,7 +139,7 @@ def test_pages_cut_the_table_and_keep_the_view(
         ("where=mean&min=x", "the number “x”"),
         ("where=mean&max=nan", "the number “nan”"),
         ("page=-1", "page “-1”"),
-        ("page=99999999999999999999", ""),
+        ("page=99999999999999999999", "page 999,999,999 of the neurons"),
         ("x=%3Cb%3E", "the metric “&lt;b&gt;”"),
         ("text=nothing.0", "the text “nothing.0”"),
     ],
@@ -205,3 +205,9 @@ def test_an_unmeasured_layer_says_what_is_missing(client: Client, db: None) -> N
     assert data["absent"]["neurons"] == "not measured yet: the survey of sotu is not finished."
     for name in ("patterns", "neurons", "residual"):
         assert client.get(f"{PATH}/figures/{name}.csv").status_code == 404
+
+
+def test_a_page_of_neurons_that_is_not_there_is_said_to_be_missing(client: Client, model: LanguageModel) -> None:
+    response = client.get("/m/tiny/L1/?page=99")
+    assert response.status_code == 404
+    assert "The link names page 99 of the neurons, which is not here" in response.text

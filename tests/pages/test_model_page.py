@@ -345,3 +345,9 @@ def test_home_names_heads_to_begin_with(client: Client, model: LanguageModel) ->
         assert {"metric": key, "head": name, "value": values.max(), "url": f"/m/tiny/{name}/"} in data["begin_with"]
     assert data["surveys"] == {"finished": 3, "pinned": 3, "unfinished": []}
     assert 'href="/index.json"' in content
+
+
+def test_a_map_that_is_not_there_is_said_to_be_missing(client: Client, model: LanguageModel) -> None:
+    response = client.get("/m/tiny/?map=zzz")
+    assert response.status_code == 404
+    assert "expected map=coverage or none, got “zzz”" in response.text

@@ -307,7 +307,7 @@ def test_the_first_choice_is_the_query_and_the_second_the_key(client: Client, mo
         ("q=²", "position “²” of this text"),
         ("q=3&k=4", "position “4” at or before its query"),
         ("q=3&k=x", "position “x” at or before its query"),
-        ("k=2", "a key without its query"),
+        ("k=2", "a key (k=) without its query (q=)"),
         ("q=0003&k=1", "position “0003” of this text"),
     ],
 )

@@ -71,3 +71,12 @@ def test_the_page_of_an_unfinished_survey_asks_how_far_it_is_until_it_is_finishe
     assert "hx-get" not in response.content.decode()
     assert response.headers["HX-Trigger"] == "landed"
     assert "hx-get" not in client.get(f"/s/{survey.hash}/").content.decode()
+
+
+def test_the_digits_that_pages_print_lead_to_the_survey(client: Client, model: LanguageModel) -> None:
+    survey = Survey.objects.get(dataset="sotu")
+    response = client.get(f"/s/{survey.hash[:8]}/")
+    assert (response.status_code, response.headers["Location"]) == (302, f"/s/{survey.hash}/")
+    response = client.get("/s/00000000/")
+    assert response.status_code == 404
+    assert "expected the beginning of the hash of one, got none that begins so" in response.text

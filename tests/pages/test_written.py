@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Callable
 
 import pytest
@@ -259,3 +260,14 @@ def test_all_texts_are_listed_page_by_page(client: Client, model: LanguageModel,
 def test_texts_of_a_part_that_is_not_there_are_not_listed(client: Client, model: LanguageModel) -> None:
     assert client.get("/m/tiny/L9H9/texts/").status_code == 404
     assert client.get("/m/nowhere/texts/").status_code == 404
+
+
+@pytest.mark.parametrize("part", ADDRESSES)
+def test_readers_are_told_who_writes_and_not_led_to_forms(client: Client, model: LanguageModel, part: str) -> None:
+    client.force_login(person("reader", Role.READER))
+    page = body(client, ADDRESSES[part])
+    assert "Researchers of this site write here; moderators give that role." in page
+    assert not re.search("/write/(summary|talk)/", page)
+    refused = client.get("/write/summary/?about=tiny/L1H2")
+    assert refused.status_code == 403
+    assert "expected a researcher of this site, got reader, who is a reader. Moderators give roles." in refused.text

@@ -314,7 +314,7 @@ def choose(texts: list[Text], state: State, *, prefer: DatasetKind) -> Choice:
     if query and query not in map(str, range(len(chosen.row.tokens))):
         return Choice(chosen, None, None, hidden, shown, state, missing=f"position “{query[:80]}” of this text")
     if key and not query:
-        return Choice(chosen, None, None, hidden, shown, state, missing="a key without its query")
+        return Choice(chosen, None, None, hidden, shown, state, missing="a key (k=) without its query (q=)")
     if key and key not in map(str, range(int(query) + 1)):
         missing = f"position “{key[:80]}” at or before its query"
         return Choice(chosen, int(query), None, hidden, shown, state, missing=missing)

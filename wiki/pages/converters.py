@@ -48,7 +48,7 @@ class PartConverter(LayerConverter):
 
 
 class TextNameConverter(HashConverter):
-    """The first digits of a text's hash, or all of them."""
+    """The first digits of a hash, or all of them."""
 
     regex = r"[0-9a-f]{8,64}"
 

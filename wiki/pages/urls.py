@@ -102,6 +102,7 @@ urlpatterns = [
     path("t/<hash:prompt_hash>/promoted/<head:component>.json", own_text.own_promoted_json, name="own-promoted"),
     path("s/<hash:survey_hash>.json", surveys.survey_json, name="survey-json"),
     path("s/<hash:survey_hash>/", surveys.survey_page, name="survey"),
+    path("s/<text_name:beginning>/", surveys.survey_by_beginning, name="survey-by-beginning"),
     path("s/<hash:survey_hash>/progress/", surveys.survey_progress, name="survey-progress"),
     path("s/<hash:survey_hash>/patterns/<int:row>/<head:component>.u8", surveys.pattern_bytes, name="pattern"),
     path(

@@ -51,7 +51,7 @@ def read_pair(text: Text, *, query: str, key: str) -> Pair:
     """The pair that `?q=` and `?k=` name; a key comes at or before its query."""
     n = len(text.row.tokens)
     if not query:
-        return Pair(missing="a key without its query" if key else "")
+        return Pair(missing="a key (k=) without its query (q=)" if key else "")
     if query not in map(str, range(n)):
         return Pair(missing=f"position “{query[:80]}” of this text")
     if not key:

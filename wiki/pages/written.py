@@ -15,6 +15,7 @@ from django.urls import reverse
 from django.utils.safestring import SafeString, mark_safe
 
 from analysis.schema import Component
+from wiki.accounts.models import User
 from wiki.components.addresses import component_url
 from wiki.components.models import LanguageModel
 from wiki.coverage.access import may_work, works_visible_to
@@ -117,7 +118,7 @@ class Written:
     about: str  # as links name it: `gpt2/L5H1`, or a model's slug
     name: str  # as the page is called
     texts_url: str  # where all of it is listed
-    may_write: bool
+    invites: bool  # who reads it may write, or could once signed in
     summary: Said | None
     notes: list[Said]
     n_notes: int
@@ -188,7 +189,7 @@ def written_of(measurements: Measurements, component: Component | None, *, user:
         texts_url=reverse("component-texts", args=[model.slug, component])
         if component
         else reverse("model-texts", args=[model.slug]),
-        may_write=may_write(user),
+        invites=not isinstance(user, User) or may_write(user),
         summary=next((each for each in said if each.page.kind == Kind.SUMMARY), None),
         notes=[each for each in said if each.page.kind == Kind.NOTE],
         n_notes=_count(of_kind[Kind.NOTE]),

@@ -116,13 +116,29 @@ def may_protect(user: Person, page: Page) -> bool:
     return may_moderate(user)
 
 
-def require(allowed: bool, doing: str, *, user: Person) -> None:
+def require(allowed: bool, doing: str, *, user: Person, page: Page | None = None) -> None:
     """403 with a sentence for who may not."""
     if not allowed and isinstance(user, User) and user.is_blocked:
         raise PermissionDenied(f"{doing}: {said_to_blocked(user)}")
     if not allowed:
         name = user.get_username() or "somebody who is not signed in"
-        raise PermissionDenied(f"{doing}: expected somebody who may, got {name}.")
+        if isinstance(user, User) and not has_role(user, Role.RESEARCHER):
+            role = Role(user.role).label
+            raise PermissionDenied(
+                f"{doing}: expected a researcher of this site, got {name}, who is a {role}. Moderators give roles."
+            )
+        raise PermissionDenied(f"{doing}: expected {_who_may(page)}, got {name}.")
+
+
+def _who_may(page: Page | None) -> str:
+    """Of a page that moderators protect whom they let edit it; else no more than that it is somebody else."""
+    if page is None or page.protection == Protection.WRITERS:
+        return "somebody who may"
+    return (
+        "a reviewer or moderator, for it is protected"
+        if page.protection == Protection.REVIEWERS
+        else ("a moderator, for it is protected")
+    )
 
 
 def said_to_blocked(user: User) -> str:

@@ -112,7 +112,7 @@ def save_revision(
         if earlier := _earlier(author, name):
             return earlier
         require_not_blocked(author)
-        require(may_edit(author, now), f"Editing {now}", user=author)
+        require(may_edit(author, now), f"Editing {now}", user=author, page=now)
         newest = now.current
         assert newest is not None
         if newest.text == text and fields in (None, newest.fields):

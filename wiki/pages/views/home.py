@@ -13,10 +13,16 @@ from django.views.decorators.http import require_safe
 
 from wiki.components.models import LanguageModel
 from wiki.experiments.progress import Progress, progress_of_models
+from wiki.texts.access import Person, pages_visible_to
+from wiki.texts.addresses import address_of
+from wiki.texts.models import Kind, Visibility
 
 from ..access import may_add_models
 from ..beginnings import Beginning, beginnings_of, why_no_beginning
 from ..responses import data_response, progress_response
+
+GUIDE = "guide"  # the tag of articles for who is new
+N_GUIDES, N_ARTICLES = 3, 6
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,6 +101,17 @@ def _progress_context(rows: list[Row]) -> dict[str, Any]:
     }
 
 
+def _articles_context(user: Person) -> dict[str, Any]:
+    """Guides to begin with, and the articles that changed last."""
+    articles = pages_visible_to(user).filter(kind=Kind.ARTICLE, visibility=Visibility.PUBLISHED)
+    guides = articles.filter(tags__name=GUIDE).order_by("created_at", "pk")[:N_GUIDES]
+    newest = articles.select_related("current__author").order_by("-updated_at", "-pk")[:N_ARTICLES]
+    return {
+        "guides": [(page.title, address_of(page)) for page in guides],
+        "articles": [(page.title, address_of(page), page.current) for page in newest],
+    }
+
+
 @require_safe
 def home(request: HttpRequest) -> HttpResponse:
     rows = _rows()
@@ -104,6 +121,7 @@ def home(request: HttpRequest) -> HttpResponse:
         "n_layers": sum(row.model.n_layers for row in rows),
         "n_heads": sum(row.model.n_all_heads for row in rows),
         "n_neurons": sum(row.model.n_all_neurons for row in rows),
+        **_articles_context(request.user),
         "may_add": may_add_models(request.user),
         "json_url": reverse("home-json"),
     }

@@ -68,7 +68,7 @@ def layer_page(request: HttpRequest, slug: str, component: Component) -> HttpRes
         "provenance": provenance_of(measurements),
         "json_url": reverse("layer-json", args=[model.slug, component], query=request.GET),
     }
-    missing = query.missing or context["missing_text"]
+    missing = query.missing or context["missing_text"] or context.get("missing_page")
     return page_response(request, "pages/layer.html", context, missing=bool(missing))
 
 
@@ -130,6 +130,7 @@ def _neurons_context(measurements: Measurements, model: LanguageModel, layer: in
     parts = {"x": query.x.key, "y": query.y.key} | ({"survey": query.survey} if query.survey else {})
     return {
         "table": table,
+        "missing_page": query.page if query.page > table.n_pages else None,
         "options": {
             name: _options_html(metric) for name, metric in (("x", query.x), ("y", query.y), ("where", query.where))
         },

@@ -46,6 +46,8 @@ STATE = ("metric", "top", "end", "x", "y", "survey", "map")
 def model_page(request: HttpRequest, slug: str) -> HttpResponse:
     model = get_model(slug)
     measurements = measurements_of(model, survey=request.GET.get("survey", ""))
+    if (shown := request.GET.get("map", "")) not in ("", "coverage"):
+        raise NotFound(f"Looking for a map of {slug}: expected map=coverage or none, got “{shown[:40]}”.", slug=slug)
     asked = request.GET.get("metric", "")
     metric = chosen_metric(measurements, request.GET)
     measured = measurements.metrics.get(metric.key)

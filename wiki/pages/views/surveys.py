@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
@@ -51,6 +51,18 @@ def _facts(provenance: dict[str, Any]) -> list[tuple[str, str]]:
 def _figure(value: Any) -> str:
     """A number with its thousands apart; anything else as it is."""
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+
+@require_safe
+def survey_by_beginning(request: HttpRequest, beginning: str) -> HttpResponse:
+    """From the digits of a hash that pages print to the survey's address."""
+    found = list(Survey.objects.filter(hash__startswith=beginning)[:2])
+    if len(found) != 1:
+        raise NotFound(
+            f"Looking for the survey {beginning[:12]}: expected the beginning of the hash of one, got "
+            f"{'several that begin so' if found else 'none that begins so'}."
+        )
+    return HttpResponseRedirect(found[0].get_absolute_url())
 
 
 @require_safe

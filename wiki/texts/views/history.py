@@ -109,7 +109,7 @@ def revert(request: HttpRequest, pk: int) -> HttpResponse:
     """Show what going back to a revision changes, and do it."""
     page, user = get_page(request.user, pk), request.user
     doing = f"Going back in {name_of(page)}"
-    require(may_edit(user, page), doing, user=user)
+    require(may_edit(user, page), doing, user=user, page=page)
     assert isinstance(user, User)
     assert page.current is not None
     sent = request.POST if request.method == "POST" else request.GET

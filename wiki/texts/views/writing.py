@@ -168,7 +168,7 @@ def edit_text(request: HttpRequest, pk: int) -> HttpResponse:
         base_version=page.version,
     )
     if request.method != "POST":
-        require(may_edit(user, page), form.heading, user=user)
+        require(may_edit(user, page), form.heading, user=user, page=page)
         if request.GET.get("draft") != "no" and (draft := find_draft(user, form.target)):
             form.fill(draft)
         return form.answer(request)
