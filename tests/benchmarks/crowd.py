@@ -92,6 +92,10 @@ class Crowd:
         """The published pages of a kind."""
         return [page for page in self.pages if page.kind == kind and page.visibility == "published"]
 
+    def some_words(self, chosen: random.Random, n: int) -> list[str]:
+        """Words as they come in texts, as often as there."""
+        return chosen.choices(self._words, cum_weights=self._weights, k=n)
+
     def saves(self) -> list[Save]:
         saves = []
         for page in self.pages:
@@ -115,7 +119,7 @@ class Crowd:
         yield from ((READER, f"@{username(person)}") for person in range(min(10, self.n_people)) if person != READER)
 
     def passage(self, page: Planned, n: int) -> Passage:
-        """What revision `n` of a page says: a later one has a sentence more than the first, and may have a link more."""
+        """What revision `n` of a page says: a later one has a sentence more than the first, and maybe a link."""
         chosen = random.Random(page.pk)  # noqa: S311
         parts: list[str] = []
         links: list[tuple[str, str]] = []
