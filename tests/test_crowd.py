@@ -10,6 +10,7 @@ from django.db import connection, transaction
 
 from tests.benchmarks.bulk import REASON, Writing, fields_of_planned, make_people
 from tests.benchmarks.crowd import MODERATOR, Crowd
+from wiki.coverage.models import Said
 from wiki.following.models import Notification
 from wiki.texts.models import Alias, AuditEntry, Kind, Link, Page, Revision, Watch
 from wiki.texts.moderation import hide, retract, tag_page
@@ -25,7 +26,7 @@ def rows() -> dict[str, list[Any]]:
     asked = {
         "pages": Page.objects.order_by("pk").values_list(
             *("pk", "kind", "title", "key", "model_slug", "component", "parent", "author__username"),
-            *("current__n", "version", "visibility", "visibility_reason", "protection"),
+            *("current__n", "version", "visibility", "visibility_reason", "protection", "is_anchored"),
         ),
         "revisions": Revision.objects.order_by("page", "n").values_list(
             *("page", "n", "author__username", "text", "digest", "fields", "summary", "survey", "base__n", "submission")
@@ -41,6 +42,9 @@ def rows() -> dict[str, list[Any]]:
             "page", "revision__n", "receiver__username", "reason", "target"
         ),
     }
+    asked["said"] = Said.objects.order_by("component").values_list(
+        "component", "part", "layer", "n_summaries", "n_notes"
+    )
     found = {name: list(query) for name, query in asked.items()}
     with connection.cursor() as cursor:
         columns = "rowid, search_entry::text" if connection.vendor == "postgresql" else "rowid, title, body"

@@ -15,6 +15,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from wiki.accounts.models import Role, User
+from wiki.coverage.counting import rebuild_coverage
 from wiki.following.models import Notification, Reason
 from wiki.following.notifying import own_target
 from wiki.search.indexing import rebuild_search
@@ -100,6 +101,7 @@ class Writing:
                 with connection.cursor() as cursor:
                     cursor.execute(statement)
         rebuild_search()
+        rebuild_coverage()
         self._read()
 
     def _save(self, save: Save, passage: Passage) -> None:
@@ -120,7 +122,7 @@ class Writing:
         )
         # the page keeps the number alone, or all texts would be in memory
         self._last[page.pk] = Revision(pk=revision.pk)
-        page.current_id, page.version, page.updated_at = revision.pk, save.n, at
+        page.current_id, page.version, page.updated_at, page.is_anchored = revision.pk, save.n, at, bool(fields)
         self._links[page.pk] = self._links_of(page, passage)
         self._revisions.append(revision)
         self._watch(author, own_target(page), at)

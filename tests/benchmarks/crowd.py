@@ -19,7 +19,7 @@ HOT_ARTICLE, HOT_THREAD = 1, 2  # ids of pages
 HOT_TITLE = "Induction heads"
 # People by number; of these some are known for something.
 MODERATOR, HOT_PERSON, READER = 0, 1, 2
-WATCHERS_OF_THE_MODEL = (READER, 3, 4)
+WATCHERS_OF_THE_MODEL = (READER,)
 N_WATCHED = 150  # by the reader
 TAGS = ("circuit", *(f"topic-{n}" for n in range(40)))
 RARE_WORD, COMMON_WORD = "quixotic", "attention"
@@ -114,7 +114,7 @@ class Crowd:
             n = N_WATCHED - 20 if person == READER else 5
             heads = {f"L{chosen.randrange(N_LAYERS)}H{chosen.randrange(N_HEADS)}" for _ in range(2 * n)}
             heads = set(sorted(heads - set(HOT_HEADS))[:n])
-            heads |= {head for head in HOT_HEADS if person == READER or chosen.random() < 0.1}
+            heads |= {head for head in HOT_HEADS if person == READER or chosen.random() < 0.03}
             yield from ((person, f"{MODEL}/{head}") for head in sorted(heads))
         yield from ((READER, f"@{username(person)}") for person in range(min(10, self.n_people)) if person != READER)
 
