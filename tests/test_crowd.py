@@ -42,8 +42,11 @@ def rows() -> dict[str, list[Any]]:
             "page", "revision__n", "receiver__username", "reason", "target"
         ),
     }
-    asked["said"] = Said.objects.order_by("component").values_list(
-        "component", "part", "layer", "n_summaries", "n_notes"
+    # of what was hidden the services leave a row with zeros
+    asked["said"] = (
+        Said.objects.exclude(n_summaries=0, n_notes=0)
+        .order_by("component")
+        .values_list("component", "part", "layer", "n_summaries", "n_notes")
     )
     found = {name: list(query) for name, query in asked.items()}
     with connection.cursor() as cursor:

@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from wiki.accounts.models import Role, User
 from wiki.coverage.counting import rebuild_coverage
-from wiki.following.models import Notification, Reason
+from wiki.following.models import LastSeen, Notification, Reason
 from wiki.following.notifying import own_target
 from wiki.search.indexing import rebuild_search
 from wiki.texts.anchors import CellAnchor, fields_of
@@ -227,7 +227,11 @@ class Writing:
         AuditEntry.objects.bulk_create(entries, batch_size=BATCH)
 
     def _read(self) -> None:
-        """Everybody has read what they were told of, but for the newest."""
+        """Everybody was here a week ago, and has read what they were told of, but for the newest."""
+        week_ago = self._now - datetime.timedelta(days=7)
+        LastSeen.objects.bulk_create(
+            [LastSeen(user=user, seen_at=timezone.now(), before=week_ago) for user in self._people]
+        )
         for user in self._people:
             told = Notification.objects.filter(receiver=user).order_by("-created_at", "-id")
             last = next(iter(told[N_UNREAD : N_UNREAD + 1]), None)

@@ -21,6 +21,7 @@ HOT_TITLE = "Induction heads"
 MODERATOR, HOT_PERSON, READER = 0, 1, 2
 WATCHERS_OF_THE_MODEL = (READER,)
 N_WATCHED = 150  # by the reader
+HOT_TAG = "much-used"
 TAGS = ("circuit", *(f"topic-{n}" for n in range(40)))
 RARE_WORD, COMMON_WORD = "quixotic", "attention"
 SHARES = {"article": 0.10, "summary": 0.15, "note": 0.45, "thread": 0.10, "reply": 0.20}
@@ -96,6 +97,10 @@ class Crowd:
         """Words as they come in texts, as often as there."""
         return chosen.choices(self._words, cum_weights=self._weights, k=n)
 
+    def usual_words(self, chosen: random.Random, n: int) -> list[str]:
+        """Words that are in many texts."""
+        return chosen.sample(self._words[:12], n)
+
     def saves(self) -> list[Save]:
         saves = []
         for page in self.pages:
@@ -136,6 +141,8 @@ class Crowd:
             parts.append(" ".join(sentences))
         if page.pk % 7 == 0:
             parts.append(r"It copies $\sum_j A_{ij} v_j$ of what it reads.")
+        if chosen.random() < max(0.001, 40 / self.n_texts):
+            parts.append(f"A {RARE_WORD} case.")
         if page.pk % 11 == 0:
             parts.append("- first\n- second, **and so on**")
         if n > 1:
@@ -175,8 +182,6 @@ class Crowd:
         words = chosen.choices(self._words, cum_weights=self._weights, k=chosen.randint(6, 14))
         if chosen.random() < 0.1:
             words.insert(2, COMMON_WORD)
-        if chosen.random() < 0.001:
-            words.insert(1, RARE_WORD)
         return f"{' '.join(words).capitalize()}."
 
     def _plan(self, pk: int) -> Planned:
@@ -205,7 +210,9 @@ class Crowd:
     def _article(self, page: Planned) -> Planned:
         title = HOT_TITLE if page.pk == HOT_ARTICLE else f"{_SYLLABLES[page.pk % 31].capitalize()} effect {page.pk}"
         self._titles.append(title)
-        return dataclasses.replace(page, title=title, tags=tuple(sorted(self._random.sample(TAGS, 2))))
+        is_hot = self._random.random() < self._share(1000, "article", at_least=60)
+        tags = {*self._random.sample(TAGS, 2), *([HOT_TAG] if is_hot else [])}
+        return dataclasses.replace(page, title=title, tags=tuple(sorted(tags)))
 
     def _summary(self, page: Planned) -> Planned:
         return dataclasses.replace(page, component=next(self._components))
@@ -213,8 +220,10 @@ class Crowd:
     def _note(self, page: Planned) -> Planned:
         is_hot = self._random.random() < 3 * self._share(300, "note", at_least=20)
         component = self._random.choice(HOT_HEADS) if is_hot else self._any_part(self._random)
+        # more than a page of them anywhere; two notes in five are on heads
+        anchored = max(0.06, 150 / (0.4 * SHARES["note"] * self.n_texts))
         return dataclasses.replace(
-            page, component=component, is_anchored="H" in component and self._random.random() < 0.06
+            page, component=component, is_anchored="H" in component and self._random.random() < anchored
         )
 
     def _thread(self, page: Planned) -> Planned:

@@ -16,6 +16,7 @@ from .crowd import (
     HOT_ARTICLE,
     HOT_HEADS,
     HOT_PERSON,
+    HOT_TAG,
     HOT_THREAD,
     N_HEADS,
     N_LAYERS,
@@ -56,21 +57,21 @@ PAGES: dict[str, Choice] = {
     "article with hundreds of links": lambda *_: "/w/induction-heads/",
     "thread with hundreds of replies": lambda *_: f"/a/{HOT_THREAD}/",
     "articles": lambda *_: "/w/",
-    "articles with a tag": lambda _, chosen: f"/w/?tag=topic-{chosen.randrange(40)}",
+    "articles with a tag": lambda *_: f"/w/?tag={HOT_TAG}",
     "titles to write": lambda *_: "/wanted/",
     "links here": lambda *_: f"/a/{HOT_ARTICLE}/links/",
     "history": lambda *_: f"/a/{HOT_ARTICLE}/history/",
     "recent changes": lambda *_: "/recent/",
     "recent changes of a model's notes": lambda *_: f"/recent/?kind=note&model={MODEL}",
-    "recent changes of a tag": lambda _, chosen: f"/recent/?tag=topic-{chosen.randrange(40)}",
+    "recent changes of a tag": lambda *_: f"/recent/?tag={HOT_TAG}",
     "recent changes as Atom": lambda *_: "/recent.atom",
     "search, a common word": lambda *_: f"/search/?q={COMMON_WORD}",
     "search, a rare word": lambda *_: f"/search/?q={RARE_WORD}",
-    "search, three words": lambda crowd, chosen: f"/search/?q={'+'.join(crowd.some_words(chosen, 3))}",
+    "search, three words": lambda crowd, chosen: f"/search/?q={'+'.join(crowd.usual_words(chosen, 3))}",
     "search, a head": lambda _, chosen: f"/search/?q={chosen.choice(HOT_HEADS)}",
     "search, a head and a word": lambda _, chosen: f"/search/?q={chosen.choice(HOT_HEADS)}+{COMMON_WORD}",
     "search, filtered": lambda *_: f"/search/?q={COMMON_WORD}&kind=note&model={MODEL}&author={username(HOT_PERSON)}",
-    "search, with a tag": lambda _, chosen: f"/search/?q={COMMON_WORD}&tag=topic-{chosen.randrange(40)}",
+    "search, with a tag": lambda *_: f"/search/?q={COMMON_WORD}&tag={HOT_TAG}",
     "person's texts": lambda *_: f"/people/{username(HOT_PERSON)}/texts/",
     "notes whose thing is gone": lambda *_: "/orphans/",
     "notifications": lambda *_: "/notifications/",
@@ -86,6 +87,8 @@ POSTS = (
     "edit of the article with hundreds of links",
     "a new note on a head with hundreds of texts",
 )
+# Of each of these everybody is told who watches it, on the large site hundreds of people.
+TELLING = POSTS[3:]
 
 
 class Visited:
@@ -119,7 +122,9 @@ class Visited:
         """Send one of `POSTS`; how long it took by the clock."""
         chosen = random.Random(number)  # noqa: S311
         words = " ".join(self.crowd.some_words(chosen, 40))
-        text = f"Seen again, see [[{chosen.choice(HOT_HEADS)}]] and [[Induction heads]]: {words}."
+        # of what few people watch: the others are told of what is posted to hot pages
+        head = f"{MODEL}/L{chosen.randrange(N_LAYERS)}H{chosen.randrange(N_HEADS)}"
+        text = f"Seen again, see [[{head}]] and [[{chosen.choice(self.crowd.of_kind('article')[1:]).title}]]: {words}."
         address, fields = self._form(what, chosen)
         fields |= {"text": text, "submission": secrets.token_hex(16), "csrfmiddlewaretoken": _TOKEN}
         return _taken(time.perf_counter, lambda: self.reader.post(address, fields))
@@ -198,6 +203,14 @@ def visit(page: str, number: int, *, signed_in: bool) -> Visit:
 
 def post(what: str, number: int) -> float:
     return _visited[0].post(what, number)
+
+
+def n_told() -> int:
+    """How many people were told of the newest revision."""
+    from wiki.following.models import Notification  # noqa: PLC0415
+    from wiki.texts.models import Revision  # noqa: PLC0415
+
+    return Notification.objects.filter(revision=Revision.objects.order_by("-pk")[0]).count()
 
 
 def load() -> dict[str, float]:

@@ -24,6 +24,8 @@ from .versions import bump, scopes_of_text
 # So many new links or seconds may pass until wanted titles are counted again; with fewer links they always are.
 COUNTED_TOGETHER = 5_000
 COUNTED_SECONDS = 300
+# For each wanted title that is shown so many are looked at whose links may be hidden, or several of one page.
+CANDIDATES = 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,12 +135,17 @@ def wanted_targets(limit: int = 50) -> list[Wanted]:
 
 
 def _counted_targets(limit: int) -> list[Wanted]:
-    everybody = AnonymousUser()
+    everybody, titles = AnonymousUser(), Link.objects.filter(form=TargetForm.TITLE).order_by()
+    # of all links only an index is read; whose are not hidden is asked of the links to what is wanted most
+    is_there = Exists(Alias.objects.filter(key=OuterRef("target"))) | Exists(
+        LanguageModel.objects.filter(slug=OuterRef("target"))
+    )
+    most = titles.exclude(is_there).values("target").annotate(n=Count("target")).order_by("-n", "target")
+    candidates = list(most.values_list("target", flat=True)[: limit * CANDIDATES])
     rows = (
         links_visible_to(everybody)
-        .filter(form=TargetForm.TITLE)
-        .exclude(target__in=Alias.objects.values("key"))
-        .exclude(target__in=LanguageModel.objects.values("slug"))
+        .filter(form=TargetForm.TITLE, target__in=candidates)
+        .order_by()
         .values("target")
         .annotate(n_pages=Count("source", distinct=True))
         .order_by(F("n_pages").desc(), "target")[:limit]
