@@ -123,8 +123,9 @@ def differences(world: World, rows: dict[str, Row] | None = None) -> Iterator[st
                 for method, by in (("get", row.get), ("post", row.post)):
                     expected = _expected(by, state, person)
                     if expected:
+                        sent = {key: value.format_map(world.words_in(state)) for key, value in row.data.items()}
                         with undone():
-                            response = getattr(client, method)(address, row.data if method == "post" else {})
+                            response = getattr(client, method)(address, sent if method == "post" else {})
                         where = f"{name}, {method} {address} as {person}" + (f", {state}" if state else "")
                         yield from _compare(world, response, where, row, expected, person, state, address, method)
 
@@ -165,9 +166,10 @@ def states_seen(world: World, response: Any, address: str) -> set[str]:
     said = html.unescape(body.decode(errors="replace")).casefold() + response.headers.get("Location", "").casefold()
     found = set()
     for state in MAY_SEE:
-        names = {key: word.casefold() for key, word in world.by_state.get(state, {}).items() if key in {"key", "title"}}
-        in_address = names.get("key", "\0") in address.casefold()
-        telling = [words_of(state), *([] if in_address else names.values())]
+        here = {key: word.casefold() for key, word in world.by_state.get(state, {}).items()}
+        telling = {words_of(state)} - set(re.findall(r"\w+", address.casefold()))
+        if here.get("key", "\0") not in address.casefold():
+            telling |= {here[name] for name in ("key", "title") if name in here}
         if any(word in said for word in telling):
             found.add(state)
     return found

@@ -19,7 +19,7 @@ import dataclasses
 PEOPLE = ("anonymous", "reader", "researcher", "author", "other", "moderator")
 
 # Of texts in each state: who may see any word of them, at any address. “withheld” is a single revision of a published
-# article, “beneath” a reply under the hidden one, “draft” what its owner has not saved.
+# article, “beneath” a reply under the hidden one, “draft” what its owner has not saved, “closed” an account.
 MAY_SEE = {
     "published": set(PEOPLE),
     "retracted": set(PEOPLE),
@@ -27,6 +27,7 @@ MAY_SEE = {
     "beneath": {"author", "moderator"},
     "withheld": {"moderator"},
     "draft": {"author"},
+    "closed": {"moderator"},
 }
 
 By = str | dict[str, str]
@@ -37,8 +38,11 @@ WRITERS__ = "in   no   yes  yes  yes  yes"
 MODERATOR = "in   no   no   no   no   yes"
 OPERATORS = "in   no   no   no   no   no"
 NOBODY___ = "no   no   no   no   no   no"  # none of PEOPLE: measuring workers, who sign their calls, or operators
+NOT_AGAIN = "401  yes  yes  yes  yes  yes"
+TYPED____ = "no   no   yes  yes  yes  yes"  # a form that was open when the session ended comes back with what it holds
 LET_IN___ = "yes  bad  bad  bad  bad  bad"
 
+HIDDEN_IN = "in   none none yes  none yes"
 HIDDEN___ = "none none none yes  none yes"
 READ_ARTICLE = {"published": EVERYBODY, "retracted": EVERYBODY, "hidden": HIDDEN___}
 READ_NOTE = {"published-note": EVERYBODY, "retracted-note": EVERYBODY, "hidden-note": HIDDEN___, "beneath": HIDDEN___}
@@ -53,6 +57,44 @@ MODERATE = {
     "beneath": "in   none none no   none yes",
 }
 GONE_____ = "in   none none none none yes"
+
+# Everybody who writes edits articles, and its author a note; nobody what is retracted, moderators what is hidden.
+EDIT = {
+    "published": WRITERS__,
+    "retracted": "in   no   no   no   no   no",
+    "hidden": "in   none none no   none yes",
+    "published-note": "in   no   no   yes  no   yes",
+    "retracted-note": "in   no   no   no   no   no",
+    "hidden-note": "in   none none no   none yes",
+    "beneath": "in   none none no   none yes",
+}
+ASKED_OF_ARTICLES = {state: by for state, by in EDIT.items() if state in READ_ARTICLE}
+# What is posted by nobody is for the view to answer, which gives back what was typed.
+SAVE = {state: "none" if "none" in by else "no" for state, by in EDIT.items()}
+SAVE = {state: by.replace("in  ", f"{SAVE[state]:4}") for state, by in EDIT.items()}
+SAVE_ARTICLE = {state: by for state, by in SAVE.items() if state in READ_ARTICLE}
+REPLY = {state: by for state, by in EDIT.items() if state in {"retracted", "retracted-note"}} | {
+    "published": WRITERS__,
+    "published-note": WRITERS__,
+    "hidden": "in   none none no   none no",
+    "beneath": "in   none none no   none no",
+}
+SAY = {state: ("none" if "none" in by else "no  ") + by[4:] for state, by in REPLY.items()}
+MANAGE = EDIT | {
+    "retracted": "in   no   no   no   no   yes",
+    "retracted-note": "in   no   no   yes  no   yes",
+    "beneath": HIDDEN_IN,
+}
+RETRACT = {
+    "published": "no   no   no   no   no   yes",
+    "published-note": "no   no   no   yes  no   yes",
+    "retracted": "no   no   no   no   no   yes",
+    "retracted-note": "no   no   no   yes  no   yes",
+    "hidden": "none none none no   none no",
+    "hidden-note": "none none none no   none no",
+    "beneath": HIDDEN___,
+}
+NEW_WORDS = {"text": "Some words", "base_version": "{version}"}
 BLOCK = {"days": "7", "reason": "Spam"}
 
 
@@ -80,7 +122,7 @@ ROWS = {
     "settings": Row("/accounts/settings/", SIGNED_IN, SIGNED_IN, {"shown_name": "A"}, closed=False),
     "invitations": Row("/accounts/invitations/", MODERATOR, MODERATOR, {"email": "", "role": "2"}, closed=False),
     "invitation": Row("/accounts/invitation/{token}/", LET_IN___, closed=False),
-    "person": Row("/people/{person}/", {"open": EVERYBODY, "closed": "none none none none none yes"}),
+    "person": Row("/people/{person}/", {"open": EVERYBODY, "gone": "none none none none none yes"}),
     "change-role": Row("/people/{person}/role/", post={"open": MODERATOR}, data={"role": "1"}),
     "research-groups": Row("/groups/", EVERYBODY, "no no no no no yes", {"name": "New", "lead": "other"}),
     "research-group": Row("/groups/{group}/", EVERYBODY, "no no no yes no yes", {"add": "other"}),
@@ -88,15 +130,59 @@ ROWS = {
     "articles": Row("/w/", EVERYBODY, shows=("published", "retracted", "hidden")),
     "text": Row("/a/{page}/", READ, shows=("published", "retracted", "hidden", "beneath")),
     "article": Row("/w/{key}/", READ_ARTICLE, shows=("published", "retracted", "hidden")),
+    "articles-json": Row("/w.json", EVERYBODY, shows=("published", "retracted", "hidden")),
+    "circuit-svg": Row("/w/{key}/circuit.svg", READ_ARTICLE),
+    "wanted": Row("/wanted/", EVERYBODY, shows=("published", "retracted", "hidden")),
+    "drafts": Row("/drafts/", SIGNED_IN, shows=("draft",)),
+    "keep-draft": Row(
+        "/drafts/keep/",
+        post={"published": "no   yes  yes  yes  yes  yes", "hidden": "no   none none yes  none yes"},
+        data={"target": "page/{page}", "text": "What is typed", "base_version": "1"},
+    ),
+    "discard-draft": Row("/drafts/discard/", post={"published": EVERYBODY}, data={"target": "page/{page}"}),
+    "written-by": Row("/people/author/texts/", EVERYBODY, shows=("published", "retracted", "hidden")),
+    "preview": Row("/write/preview/", post=TYPED____, data={"text": "Some words"}),
+    "complete": Row("/complete/?kind=link&q=about", EVERYBODY, shows=("published", "hidden")),
+    "new-article": Row("/write/article/", WRITERS__, TYPED____, {"title": "New", "text": "Some words"}),
+    "new-summary": Row("/write/summary/?about=tiny/L1H3", WRITERS__, TYPED____, {"text": "Some words"}),
+    "new-talk": Row("/write/talk/?page={page}", REPLY, SAY, {"title": "Well", "text": "Some words"}),
+    "new-note": Row("/write/note/?about=tiny/L1H3", WRITERS__, TYPED____, {"text": "Some words"}),
+    "text-json": Row("/a/{page}.json", READ, shows=("published", "retracted", "hidden", "beneath")),
+    "bibtex": Row("/a/{page}.bib", READ),
+    "edit-text": Row("/a/{page}/edit/", EDIT, SAVE, NEW_WORDS, shows=("published", "retracted", "hidden")),
+    "history-json": Row("/a/{page}/history.json", READ),
+    "history": Row("/a/{page}/history/", READ),
+    "diff": Row("/a/{page}/diff/", READ, shows=("published", "retracted", "hidden", "beneath")),
+    "revert": Row("/a/{page}/revert/?to=1", ASKED_OF_ARTICLES, SAVE_ARTICLE, {"to": "1", "base_version": "{version}"}),
+    "links-to": Row("/a/{page}/links/", READ),
+    "manage-text": Row("/a/{page}/manage/", MANAGE),
+    "rename": Row("/a/{page}/rename/", post=SAVE_ARTICLE, data={"title": "Called otherwise", "reason": "Clearer"}),
+    "change-tags": Row("/a/{page}/tags/", post=SAVE, data={"tags": "heads"}),
+    "retract": Row("/a/{page}/retract/", post=RETRACT, data={"reason": "Wrong"}),
+    "orphans-json": Row("/orphans.json", EVERYBODY, shows=("published", "retracted", "hidden")),
+    "orphans": Row("/orphans/", EVERYBODY, shows=("published", "retracted", "hidden")),
+    # --- finding and following
+    "search": Row("/search/?q=edited", EVERYBODY, shows=("published", "hidden")),
+    "search-json": Row("/search.json?q=edited", EVERYBODY, shows=("published", "hidden")),
+    "recent": Row("/recent/", EVERYBODY, shows=("published", "retracted", "hidden")),
+    "recent-json": Row("/recent.json", EVERYBODY, shows=("published", "retracted", "hidden")),
+    "recent-atom": Row("/recent.atom", EVERYBODY, shows=("published", "retracted", "hidden")),
+    "watch": Row("/watch/", post=SIGNED_IN, data={"target": "tiny/L1H2", "on": "yes"}),
+    "watching": Row("/watching/", SIGNED_IN),
+    "watching-json": Row("/watching.json", NOT_AGAIN),
+    "notifications": Row("/notifications/", SIGNED_IN),
+    "notifications-json": Row("/notifications.json", NOT_AGAIN),
+    "read-notifications": Row("/notifications/read/", post=SIGNED_IN, data={"newest": "1"}),
+    "notification": Row("/notifications/{told}/", "in none none none yes none"),
+    "notification-settings": Row("/accounts/notifications/", SIGNED_IN, SIGNED_IN, {"digest": "off"}, closed=False),
+    "unsubscribe": Row("/accounts/unsubscribe/{unsubscribing}/", EVERYBODY, EVERYBODY, closed=False),
     # --- moderation
     "report-text": Row("/a/{page}/report/", REPORT, REPORT, {"reason": "Spam"}),
     "moderate-text": Row("/a/{page}/moderate/", MODERATE, MODERATE, {"action": "protect", "reason": "A war"}),
     "reports": Row("/reports/?state=all", SIGNED_IN, shows=("hidden",)),
     "reports-json": Row("/reports.json?state=all", SIGNED_IN, shows=("hidden",)),
     "report": Row("/reports/{report}/", "in none none yes none yes", "in none none no none yes", {"take": "yes"}),
-    "block-person": Row(
-        "/people/{person}/block/", {"open": MODERATOR, "closed": GONE_____}, {"open": MODERATOR}, BLOCK
-    ),
+    "block-person": Row("/people/{person}/block/", {"open": MODERATOR, "gone": GONE_____}, {"open": MODERATOR}, BLOCK),
     "audit": Row("/audit/", MODERATOR, shows=("hidden",)),
     "audit-json": Row("/audit.json", MODERATOR, shows=("hidden",)),
     # --- measured models
@@ -141,6 +227,18 @@ ROWS = {
     "layer-neurons": Row("/s/{natural_survey}/neurons/L1.f32", EVERYBODY),
     "value-norms": Row("/s/{survey}/norms/0/L1H2.f32", EVERYBODY),
     "promoted": Row("/s/{survey}/promoted/0/L1H2.json", EVERYBODY),
+    # --- what is written about measured models
+    "home-progress": Row("/progress/", EVERYBODY),
+    "live-pattern": Row("/m/tiny/L1H2/pattern/", EVERYBODY),
+    "card": Row("/m/tiny/L1H0/card/", EVERYBODY, shows=("published",)),
+    "kv-head-card": Row("/m/tiny/L1KV1/card/", EVERYBODY),
+    "wanted-parts-json": Row("/m/tiny/wanted.json", EVERYBODY),
+    "wanted-parts": Row("/m/tiny/wanted/", EVERYBODY),
+    "work-on": Row("/m/tiny/L1H2/work/", post=WRITERS__, data={"action": "take up"}),
+    "model-texts-json": Row("/m/tiny/texts.json", EVERYBODY),
+    "model-texts": Row("/m/tiny/texts/", EVERYBODY),
+    "component-texts-json": Row("/m/tiny/L1H2/texts.json", EVERYBODY, shows=("published", "retracted", "hidden")),
+    "component-texts": Row("/m/tiny/L1H2/texts/", EVERYBODY, shows=("published", "retracted", "hidden")),
     # --- operators add models
     "add-model": Row("/models/add/", OPERATORS, OPERATORS, {"source": "x"}),
     "adding-json": Row("/models/add/{hash}.json", NOBODY___),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 from django.contrib.auth.models import AnonymousUser
 
@@ -11,11 +12,20 @@ from tests.pages.building_texts import build_prompt
 from wiki.accounts.groups import create_group
 from wiki.accounts.invitations import invite
 from wiki.accounts.models import Role, User
-from wiki.moderation.reports import report_text
+from wiki.coverage.working import take_up
+from wiki.following.digests import token_of
+from wiki.following.models import Notification
+from wiki.moderation.models import Report
+from wiki.moderation.reports import report_text, resolve_report
+from wiki.texts.anchors import CellAnchor, fields_of
 from wiki.texts.drafts import draft_target, keep_draft
-from wiki.texts.models import Kind, Page
+from wiki.texts.models import Kind, Page, TargetForm
 from wiki.texts.moderation import hide, retract, withhold_revision
+from wiki.texts.targets import Target
+from wiki.texts.watching import watch
 from wiki.texts.writing import create_page, revert_to, save_revision
+
+CIRCUIT = "```circuit\nmodel: tiny\nL0H1 -> L1H2\n```"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,11 +59,18 @@ def build_world() -> World:
         "moderator": moderator,
     }
     User.objects.create_user("gone", is_active=False)
-    articles = {state: _article(author, state) for state in ("published", "hidden", "retracted")}
+    closed = User.objects.create_user(words_of("closed"), role=Role.RESEARCHER)
+    model = build_measured_model()
+    for person in (closed, other):
+        take_up(person, model.slug, "L1H2")
+    closed.is_active = False
+    closed.save()
+    articles = {state: _article(author, state, watched_by=other) for state in ("published", "hidden", "retracted")}
     beneath = create_page(author, Kind.TALK, words_of("beneath"), parent=articles["hidden"])
     notes = {}
     for head, (state, page) in enumerate(articles.items()):
-        notes[f"{state}-note"] = create_page(author, Kind.NOTE, f"Of a note: @{words_of(state)}", about="tiny/L1H2")
+        said = f"Of a note: @{words_of(state)}"
+        notes[f"{state}-note"] = create_page(author, Kind.NOTE, said, about="tiny/L1H2", fields=_orphaned(state))
         create_page(author, Kind.SUMMARY, f"Of a summary: {words_of(state)}", about=f"tiny/L1H{head}")
         create_page(other, Kind.TALK, "Yes.", parent=page)
     for page in Page.objects.filter(parent=None).exclude(current__text__contains=words_of("published")):
@@ -69,7 +86,9 @@ def build_world() -> World:
     withhold_revision(withheld, moderator, 3, reason="Insults")
     keep_draft(author, draft_target(articles["published"]), words_of("draft"), page=articles["published"])
     report = report_text(articles["hidden"], author, reason=f"For {words_of('hidden')}")
-    model = build_measured_model()
+    # the answer is for its reporter, the audit's entry of it for moderators
+    answered = report_text(articles["published"], moderator, reason="An insult in revision 3")
+    resolve_report(answered, moderator, Report.Outcome.OTHER, answer=f"For {words_of('withheld')}")
     surveys = {survey.dataset: survey.hash for survey in model.surveys.all()}
     words = {
         "token": invite(moderator, email="", role=Role.READER)[1],
@@ -79,21 +98,33 @@ def build_world() -> World:
         "natural_survey": surveys["sotu"],
         "hash": "0" * 64,
         "report": str(report.pk),
+        "told": str(Notification.objects.filter(receiver=other, page=articles["published"]).latest("pk").pk),
+        "unsubscribing": token_of(other),
     }
     by_state = {
-        **{
-            state: {"page": str(page.pk), "key": str(page.key), "title": page.title} for state, page in articles.items()
-        },
-        **{state: {"page": str(note.pk)} for state, note in notes.items()},
-        "beneath": {"page": str(beneath.pk)},
+        **{state: {"key": str(page.key), "title": page.title} | _place(page) for state, page in articles.items()},
+        **{state: _place(note) for state, note in notes.items()},
+        "beneath": _place(beneath),
         "open": {"person": "other"},
-        "closed": {"person": "gone"},
+        "gone": {"person": "gone"},
     }
     return World(people=people, words=words, by_state=by_state)
 
 
-def _article(author: User, state: str) -> Page:
+def _orphaned(state: str) -> dict[str, Any]:
+    """An anchor on a text that is not there."""
+    words, tokens = words_of(state), "0" * 64
+    return fields_of(CellAnchor("sotu.999", 5, 3, "", query_token=words, key_token=words, tokens=tokens, survey=""))
+
+
+def _place(page: Page) -> dict[str, str]:
+    return {"page": str(page.pk), "version": str(Page.objects.get(pk=page.pk).version)}
+
+
+def _article(author: User, state: str, *, watched_by: User) -> Page:
     """Its title gives it away too, its key not: an address may be echoed."""
     page = create_page(author, Kind.ARTICLE, f"Of an article: {words_of(state)}", title=f"About what is {state}")
-    save_revision(page, author, f"Of an article, edited: {words_of(state)}", base_version=1, summary=words_of(state))
+    watch(watched_by, Target(TargetForm.ADDRESS, f"a/{page.pk}"))
+    text = f"Of an article, edited: [[{words_of(state)}]]\n\n{CIRCUIT}"
+    save_revision(page, author, text, base_version=1, summary=words_of(state))
     return Page.objects.get(pk=page.pk)

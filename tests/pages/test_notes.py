@@ -131,12 +131,24 @@ def test_a_form_that_is_sent_twice_is_one_note(alice: Client, model: LanguageMod
 def test_who_may_not_write_gets_no_form(client: Client, model: LanguageModel) -> None:
     response = client.get(f"/write/note/?{CELL}")
     assert (response.status_code, response.headers["Location"][:16]) == (302, "/accounts/login/")
-    assert client.post(f"/write/note/?{CELL}", {"text": "x"}).status_code == 302
     client.force_login(person("reader", Role.READER))
     for response in (client.get(f"/write/note/?{CELL}"), client.post(f"/write/note/?{CELL}", {"text": "x"})):
         assert response.status_code == 403
-        assert "expected a researcher" in response.content.decode()
+        assert "expected somebody who may, got reader" in response.text
     assert client.put(f"/write/note/?{CELL}").status_code == 405
+    assert not Page.objects.exists()
+
+
+def test_who_may_write_no_more_gets_back_what_was_typed(client: Client, model: LanguageModel) -> None:
+    address, sent = "/write/note/?about=tiny/L1H2", {"text": "Typed <words>."}
+    response = client.post(address, sent)
+    assert response.status_code == 403
+    assert "your session ended" in response.text
+    assert "Typed &lt;words&gt;." in response.text
+    client.force_login(person("reader", Role.READER))
+    response = client.post(address, sent)
+    assert response.status_code == 403
+    assert "Typed &lt;words&gt;." in response.text
     assert not Page.objects.exists()
 
 

@@ -201,6 +201,8 @@ def test_a_conflict_shows_nothing_of_a_withheld_revision(
         assert client_of(bob).get(base + address).status_code == 404
         assert "secret word" in text_of(client_of(moderator).get(base + address))
     assert "withheld by a moderator" in text_of(client_of(bob).get(f"/a/{article.pk}/history/"))
+    # the newest change is compared with what may be seen
+    assert "revisions 1 to 3" in text_of(client_of(bob).get(f"/a/{article.pk}/diff/"))
 
 
 def test_a_draft_is_kept_offered_and_discarded(article: Page, alice: User, bob: User) -> None:

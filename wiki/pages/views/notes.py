@@ -9,19 +9,20 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib.auth.views import redirect_to_login
+from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_safe
 
-from wiki.accounts.access import require_role
-from wiki.accounts.models import Role, User
+from wiki.accounts.models import User
 from wiki.components.addresses import component_url
-from wiki.texts.access import Person, pages_visible_to
+from wiki.texts.access import Person, may_write, pages_visible_to, require
 from wiki.texts.addresses import address_of, name_of
 from wiki.texts.anchors import SpanAnchor, fields_of
 from wiki.texts.errors import TextError
 from wiki.texts.models import Kind, Page
+from wiki.texts.views.forms import SESSION_ENDED
 from wiki.texts.writing import create_page
 
 from ..addresses import get_model, parse_component
@@ -71,24 +72,29 @@ class Subject:
 @require_http_methods(["GET", "HEAD", "POST"])
 def new_note(request: HttpRequest) -> HttpResponse:
     """The form, with what the address anchors the note to in words; what was typed comes back with what is wrong."""
-    if not request.user.is_authenticated:
-        return redirect_to_login(request.get_full_path())
-    require_role(request.user, Role.RESEARCHER, doing="Writing a note")
+    if request.method != "POST":
+        if not request.user.is_authenticated:
+            return redirect_to_login(request.get_full_path())
+        require(may_write(request.user), "Writing a note", user=request.user)
     # a passage can be pasted into the form: then it is not in the address
     asked = {name: value for name, value in request.GET.items() if isinstance(value, str)}
     if pasted := request.POST.get("quote"):
         asked["quote"] = pasted
     text, submission = request.POST.get("text", ""), request.POST.get("submission") or secrets.token_hex(16)
-    error, subject = "", None
+    error, subject, status, headers = "", None, 400, {}
     try:
         subject = subject_of(asked, user=request.user)
         if request.method == "POST":
+            if not isinstance(request.user, User):
+                raise PermissionDenied(SESSION_ENDED)
             if not text.strip():
                 raise TextError("Writing a note: expected some words, got none.")
             page = subject.write(request.user, text, submission=submission)
             return HttpResponseRedirect(subject.address_after(page))
+    except PermissionDenied as refusal:
+        error, status = str(refusal), 403
     except TextError as refusal:
-        error = str(refusal)
+        error, status, headers = str(refusal), refusal.status, refusal.headers
     context = {
         "subject": subject,
         "error": error if request.method == "POST" or asked.get("quote") or asked.get("anchor") != "span" else "",
@@ -98,7 +104,10 @@ def new_note(request: HttpRequest) -> HttpResponse:
         "quote": asked.get("quote", ""),
         "submission": submission,
     }
-    return render(request, "pages/note_form.html", context, status=400 if context["error"] else 200)
+    response = render(request, "pages/note_form.html", context, status=status if context["error"] else 200)
+    for name, value in headers.items():
+        response[name] = value
+    return response
 
 
 def subject_of(asked: Mapping[str, str], *, user: Person) -> Subject:

@@ -6,13 +6,14 @@ import secrets
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
+from django.db.models import Max
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_http_methods, require_safe
 
 from wiki.accounts.models import User
 
-from ..access import may_edit, require
+from ..access import Person, may_edit, require, revisions_visible_to
 from ..addresses import address_of, name_of
 from ..comparing import diff, fold
 from ..errors import EditConflict, TextError
@@ -83,7 +84,7 @@ def difference(request: HttpRequest, pk: int) -> HttpResponse:
     page, user = get_page(request.user, pk), request.user
     doing = f"Comparing revisions of {name_of(page)}"
     after = get_revision(user, page, request.GET.get("to") or str(page.version), doing=doing)
-    before = get_revision(user, page, request.GET.get("from") or str(max(after.n - 1, 1)), doing=doing)
+    before = get_revision(user, page, request.GET.get("from") or _before(user, page, after), doing=doing)
     context = {
         "page": page,
         "name": name_of(page),
@@ -94,6 +95,12 @@ def difference(request: HttpRequest, pk: int) -> HttpResponse:
         "may_edit": may_edit(user, page) and before.n != page.version,
     }
     return render(request, "texts/diff.html", context)
+
+
+def _before(user: Person, page: Page, revision: Revision) -> str:
+    """The newest revision before one that nobody withholds; of the first that itself."""
+    earlier = revisions_visible_to(user).filter(page=page, n__lt=revision.n).aggregate(newest=Max("n"))["newest"]
+    return str(earlier or revision.n)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
