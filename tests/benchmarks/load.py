@@ -26,31 +26,8 @@ CONNECTIONS, SECONDS = 30, 10
 
 
 def measure() -> list[Figure]:
-    pages = [f"/m/{MODEL}/L{layer}H{head}/" for layer in range(N_LAYERS) for head in range(N_HEADS)]
     with site():
-        port = free_port()
-        command = [
-            "-m",
-            "gunicorn",
-            "wiki.wsgi",
-            "--bind",
-            f"127.0.0.1:{port}",
-            "--workers",
-            "2",
-            "--log-level",
-            "error",
-        ]
-        server = subprocess.Popen([sys.executable, *command], cwd=ROOT)
-        try:
-            _wait(port)
-            for page in pages * 2:  # whichever worker answers: the cache is shared, opened files are not
-                answer = httpx.get(f"http://127.0.0.1:{port}{page}")
-                if answer.status_code != 200:
-                    raise BenchmarkError(f"Asking for {page}: expected a page, got {answer.status_code}.")
-            found = _ask(port, pages)
-        finally:
-            server.terminate()
-            server.wait(30)
+        found = load_of([f"/m/{MODEL}/L{layer}H{head}/" for layer in range(N_LAYERS) for head in range(N_HEADS)])
     rate = found["answers"] / found["seconds"]
     note = f"{found['answers']} pages, {rate:.0f} a second, {found['bytes']:,.0f} bytes each"
     return [
@@ -58,6 +35,28 @@ def measure() -> list[Figure]:
         Figure("cached head page, p99", found["p99"], "ms", at_most=120),
         Figure("the client's own processor time", found["client"], "ms a page"),
     ]
+
+
+def load_of(pages: list[str]) -> dict[str, float]:
+    """What the client says of these pages of the site of the environment, each of which was asked for before."""
+    port = free_port()
+    server = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "gunicorn", "wiki.wsgi", "--bind", f"127.0.0.1:{port}"),
+            *("--workers", "2", "--log-level", "error"),
+        ],
+        cwd=ROOT,
+    )
+    try:
+        _wait(port)
+        for page in pages * 2:  # whichever worker answers: the cache is shared, opened files are not
+            answer = httpx.get(f"http://127.0.0.1:{port}{page}")
+            if answer.status_code != 200:
+                raise BenchmarkError(f"Asking for {page}: expected a page, got {answer.status_code}.")
+        return _ask(port, pages)
+    finally:
+        server.terminate()
+        server.wait(30)
 
 
 def _wait(port: int) -> None:

@@ -10,7 +10,7 @@ import statistics
 import time
 from collections.abc import Callable
 from html.parser import HTMLParser
-from urllib.parse import urljoin
+from urllib.parse import urlencode, urljoin
 
 import numpy as np
 
@@ -39,38 +39,54 @@ class Answer:
 
 
 class Site:
-    """The WSGI application, asked as gunicorn asks it."""
+    """The WSGI application, asked as gunicorn asks it, with the cookies of one reader."""
 
-    def __init__(self) -> None:
+    def __init__(self, cookies: str = "") -> None:
         from django.core.handlers.wsgi import WSGIHandler  # noqa: PLC0415 (Django is set up by now)
 
-        self._application = WSGIHandler()
+        self._application, self._cookies = WSGIHandler(), cookies
 
     def get(self, address: str) -> Answer:
+        answer = self._ask("GET", address)
+        if not answer.status.startswith("200"):
+            raise BenchmarkError(f"Asking for {address}: expected a page, got {answer.status}.")
+        return answer
+
+    def post(self, address: str, fields: dict[str, str]) -> Answer:
+        """Send a form; what it leads to when all is well is not asked for."""
+        answer = self._ask("POST", address, urlencode(fields).encode())
+        if not answer.status.startswith("302"):
+            raise BenchmarkError(f"Sending a form to {address}: expected to be led on, got {answer.status}.")
+        return answer
+
+    def _ask(self, method: str, address: str, body: bytes = b"") -> Answer:
         found: list[tuple[str, dict[str, str]]] = []
+        path, _, query = address.partition("?")
         environ = {
-            "REQUEST_METHOD": "GET",
-            "PATH_INFO": address,
-            "QUERY_STRING": "",
+            "REQUEST_METHOD": method,
+            "PATH_INFO": path,
+            "QUERY_STRING": query,
             "SERVER_NAME": "localhost",
             "SERVER_PORT": "80",
             "SERVER_PROTOCOL": "HTTP/1.1",
             "HTTP_HOST": "localhost",
             "HTTP_ACCEPT_ENCODING": "gzip",
             "wsgi.url_scheme": "http",
-            "wsgi.input": io.BytesIO(),
+            "wsgi.input": io.BytesIO(body),
             "wsgi.errors": io.StringIO(),
             "wsgi.version": (1, 0),
             "wsgi.multithread": False,
             "wsgi.multiprocess": True,
             "wsgi.run_once": False,
         }
+        if self._cookies:
+            environ["HTTP_COOKIE"] = self._cookies
+        if body:
+            environ |= {"CONTENT_TYPE": "application/x-www-form-urlencoded", "CONTENT_LENGTH": str(len(body))}
         response = self._application(environ, lambda status, headers, *_: found.append((status, dict(headers))))
-        body = b"".join(response)
+        content = b"".join(response)
         response.close()
-        if not found[0][0].startswith("200"):
-            raise BenchmarkError(f"Asking for {address}: expected a page, got {found[0][0]}.")
-        return Answer(*found[0], body)
+        return Answer(*found[0], content)
 
 
 def addresses() -> dict[str, Callable[[np.random.Generator], str]]:
@@ -105,15 +121,15 @@ def _of_type(kind: str, address: Callable[[np.random.Generator], str]) -> list[F
     first = []
     for page in sorted({address(random) for _ in range(WARM_UP)}):
         cache.clear()
-        first.append(_seconds(lambda page=page: asked.get(page)))
+        first.append(processor_seconds(lambda page=page: asked.get(page)))
     uncached, cached, queries = [], [], []
     for _ in range(PAGES):
         page = address(random)
         cache.clear()
-        uncached.append(_seconds(lambda page=page: asked.get(page)))
-        cached.append(min(_seconds(lambda page=page: asked.get(page)) for _ in range(3)))
+        uncached.append(processor_seconds(lambda page=page: asked.get(page)))
+        cached.append(min(processor_seconds(lambda page=page: asked.get(page)) for _ in range(3)))
         cache.clear()
-        queries.append(_queries(lambda page=page: asked.get(page)))
+        queries.append(count_queries(lambda page=page: asked.get(page)))
     sizes = [first_load(asked, page) for page in sorted({address(random) for _ in range(5)})]
     largest = max(sizes, key=lambda parts: sum(parts.values()))
     parts = ", ".join(f"{name} {size / 1000:.1f}" for name, size in largest.items())
@@ -133,13 +149,13 @@ def _of_type(kind: str, address: Callable[[np.random.Generator], str]) -> list[F
     ]
 
 
-def _seconds(do: Callable[[], object]) -> float:
+def processor_seconds(do: Callable[[], object]) -> float:
     start = time.process_time()
     do()
     return time.process_time() - start
 
 
-def _queries(do: Callable[[], object]) -> int:
+def count_queries(do: Callable[[], object]) -> int:
     from django.db import connection  # noqa: PLC0415
     from django.test.utils import CaptureQueriesContext  # noqa: PLC0415
 

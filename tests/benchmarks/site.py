@@ -20,9 +20,11 @@ TEXT = "When Mary and John went to the store, John gave a drink to Mary."
 
 
 @contextlib.contextmanager
-def site() -> Iterator[Path]:
+def site(database: str = "") -> Iterator[Path]:
     """Settings, database and static files of a site in a temporary data folder, which is yielded; the surveys and
     the weights of the real store are registered there, and a text is measured. Django is set up when the block begins.
+
+    `database` is the address of an empty one; SQLite's is in the folder.
     """
     store = real_store()
     weights_of(store, survey_in_depth(store))
@@ -35,6 +37,7 @@ def site() -> Iterator[Path]:
             "LOUPE_SECRET_KEY": "benchmarks-only",
             "LOUPE_WORKER_SECRET": "benchmarks-only",
             "DJANGO_SETTINGS_MODULE": "wiki.settings",
+            **({"LOUPE_DATABASE_URL": database} if database else {}),
         }
         for arguments in (["migrate", "--verbosity=0"], ["collectstatic", "--no-input", "--verbosity=0"]):
             subprocess.run([sys.executable, "manage.py", *arguments], cwd=ROOT, check=True)

@@ -7,6 +7,7 @@ from datetime import timedelta
 from statistics import median
 
 import pytest
+from django.contrib.auth.models import AnonymousUser
 from django.core.cache import cache
 from django.core.exceptions import PermissionDenied
 from django.test import Client
@@ -17,10 +18,12 @@ from tests.pages.building_written import note, person, summary
 from tests.texts.test_races import at_once
 from wiki.accounts.models import Role, User
 from wiki.components.models import LanguageModel
-from wiki.coverage.models import Work
+from wiki.coverage.counting import coverage_of, rebuild_coverage, written_among
+from wiki.coverage.models import Said, Work
 from wiki.coverage.working import MOST, give_up, take_up
 from wiki.texts.errors import TextError
-from wiki.texts.moderation import hide, retract
+from wiki.texts.moderation import hide, retract, unhide, unretract
+from wiki.texts.writing import save_revision
 
 pytestmark = pytest.mark.both_databases
 
@@ -244,3 +247,39 @@ def test_a_written_part_leaves_the_kept_list_at_once(client: Client, model: Lang
     assert f'href="/m/tiny/{first}/"' in body(client, "/m/tiny/wanted/")
     summary("x", about=f"tiny/{first}")
     assert f'href="/m/tiny/{first}/"' not in body(client, "/m/tiny/wanted/")
+
+
+def test_what_is_counted_with_every_change_is_what_is_there(model: LanguageModel) -> None:
+    alice, charlie = person("alice"), person("charlie", Role.MODERATOR)
+    spam, wrong = note("x", about="tiny/L0H1"), note("y", about="tiny/L0H1")
+    save_revision(wrong, alice, "z", base_version=1)
+    summary("x", about="tiny/L0H1")
+    note("x", about="tiny/L1N3")
+    note("x", about="tiny")  # the model as a whole is no part
+    hide(spam, charlie, reason="Spam")
+    retract(wrong, alice, reason="Wrong")
+    hide(wrong, charlie, reason="Spam")
+    assert set(Said.objects.values_list("component", "part", "layer", "n_summaries", "n_notes")) == {
+        ("L0H1", "head", 0, 1, 0),
+        ("L1N3", "neuron", 1, 0, 1),
+    }
+    unhide(wrong, charlie, reason="Not spam")  # it is retracted again
+    unhide(spam, charlie, reason="Not spam")
+    unretract(wrong, alice, reason="Right")
+    counted = set(Said.objects.values_list("component", "part", "layer", "n_summaries", "n_notes"))
+    assert counted == {("L0H1", "head", 0, 1, 2), ("L1N3", "neuron", 1, 0, 1)}
+    Said.objects.update(n_notes=9)
+    assert rebuild_coverage() == 2
+    assert set(Said.objects.values_list("component", "part", "layer", "n_summaries", "n_notes")) == counted
+
+
+def test_the_queries_of_the_map_do_not_grow(
+    model: LanguageModel, client: Client, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    for n in range(6):
+        note("x", about=f"tiny/L1N{n}")
+        with django_assert_num_queries(3):
+            coverage = coverage_of("tiny", user=AnonymousUser())
+        assert coverage.neurons == {1: n + 1}
+        with django_assert_num_queries(1):
+            assert written_among("tiny", ["L1N0", "L0H1"]) == {"L1N0"}

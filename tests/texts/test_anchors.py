@@ -134,3 +134,13 @@ def test_a_short_text_around_a_passage_finds_nothing_that_was_rewritten(alice: U
 def test_a_text_knows_the_notes_on_its_passages(page: Page, alice: User) -> None:
     note = create_page(alice, Kind.NOTE, "x", about="gpt2/L5H1", fields=fields_of(span_in(page, "copies")))
     assert [link.source for link in what_links_here([f"a/{page.pk}"], user=alice)] == [note]
+
+
+def test_a_page_knows_whether_its_current_revision_has_an_anchor(alice: User) -> None:
+    fields = fields_of(FigureAnchor("pattern", ""))
+    page = create_page(alice, Kind.NOTE, "x", about="gpt2/L5H1", fields=fields)
+    assert page.is_anchored
+    save_revision(page, alice, "y", base_version=1)
+    assert Page.objects.get().is_anchored
+    save_revision(page, alice, "z", base_version=2, fields={})
+    assert not Page.objects.get().is_anchored

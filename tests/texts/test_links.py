@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import AnonymousUser
+from django.core.cache import cache
 from django.core.management import call_command
 from pytest_django import DjangoAssertNumQueries
 
 from wiki.accounts.models import User
 from wiki.components.models import LanguageModel
+from wiki.texts import links
 from wiki.texts.links import Found, links_of, rebuild_links, wanted_targets, what_links_here
 from wiki.texts.models import Kind, Link, LinkKind, Page
 from wiki.texts.moderation import hide
@@ -154,12 +156,23 @@ def test_wanted_are_titles_that_nobody_has_written_most_wanted_first(
     note(alice, "[[Name movers]] [[written]] [[gpt2]] [[L5H2]] @bob [[part-of::name movers]]")
     note(alice, "[[name movers]] [[Sinks]]")
     hide(note(alice, "[[Hidden]] [[sinks]]"), moderator, reason="Spam")
-    wanted = [(one.target, one.words, one.n_pages) for one in wanted_targets(user=anonymous)]
+    wanted = [(one.target, one.words, one.n_pages) for one in wanted_targets()]
     assert wanted == [("name-movers", "Name movers", 2), ("sinks", "Sinks", 1)]
-    assert {one.target for one in wanted_targets(user=moderator)} == {"name-movers", "sinks", "hidden"}
-    assert len(wanted_targets(user=anonymous, limit=1)) == 1
+    assert [one.target for one in wanted_targets(limit=1)] == ["name-movers"]
     create_page(alice, Kind.ARTICLE, "x", title="Name Movers")
-    assert [one.target for one in wanted_targets(user=anonymous)] == ["sinks"]
+    assert [one.target for one in wanted_targets()] == ["sinks"]
+
+
+def test_wanted_titles_of_many_links_are_counted_seldom_and_never_show_what_is_written(
+    alice: User, monkeypatch: pytest.MonkeyPatch, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    cache.clear()
+    note(alice, "[[Sinks]] [[Movers]]")
+    monkeypatch.setattr(links, "COUNTED_TOGETHER", Link.objects.get(target="movers").pk)
+    assert {one.target for one in wanted_targets()} == {"sinks", "movers"}
+    create_page(alice, Kind.ARTICLE, "x", title="Movers")
+    with django_assert_num_queries(2):
+        assert [one.target for one in wanted_targets()] == ["sinks"]
 
 
 def test_rebuilding_makes_all_links_anew(alice: User, capsys: pytest.CaptureFixture[str]) -> None:
@@ -186,8 +199,8 @@ def test_more_rows_mean_no_more_queries(
         targets |= {normalise("@alice"), normalise("gpt2/L1")}
         with django_assert_num_queries(1):
             assert len({link.source.author.username for link in what_links_here(["ioi"], user=anonymous)}) == 1
-        with django_assert_num_queries(2):
-            wanted_targets(user=anonymous)
+        with django_assert_num_queries(4):
+            wanted_targets()
         with django_assert_num_queries(3):
             resolve([target for target in targets if target], user=anonymous)
 

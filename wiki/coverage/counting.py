@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+from collections.abc import Collection
+from typing import Any
 
-from django.db.models import Count
+from django.db import transaction
+from django.db.models import Count, F, Q
 
-from wiki.texts.access import Person, pages_visible_to
-from wiki.texts.models import Kind, Visibility
+from analysis.schema import Component, ComponentKind
+from wiki.texts.access import Person
+from wiki.texts.models import Kind, Page, Revision, Visibility
 
 from .access import works_visible_to
-from .models import Work
+from .models import Said, Work
 
 
 class State(enum.Enum):
@@ -24,10 +28,13 @@ class State(enum.Enum):
 
 @dataclasses.dataclass(frozen=True)
 class Coverage:
-    """Of the parts of one model that anything is written about or somebody works on, by canonical name."""
+    """Of the parts of one model, without its neurons, that anything is written about, by canonical name; of its
+    neurons, how many; and who works on what."""
 
+    model_slug: str
     summaries: frozenset[str]
     notes: dict[str, int]
+    neurons: dict[int, int]  # by layer
     works: dict[str, list[Work]]
 
     def state_of(self, component: str) -> State:
@@ -35,29 +42,84 @@ class Coverage:
             return State.SUMMARY
         return State.NOTES if component in self.notes else State.NOTHING
 
-    @property
-    def written(self) -> set[str]:
-        """What is written about at all."""
-        return {*self.summaries, *self.notes}
-
     def workers_on(self, component: str) -> list[str]:
         return [work.user.get_username() for work in self.works.get(component, [])]
 
 
+_IS_SAID = Q(n_summaries__gt=0) | Q(n_notes__gt=0)
+
+
 def coverage_of(model_slug: str, *, user: Person) -> Coverage:
-    """What `user` may see of what is written about a model's parts, and who works on them: two queries. What was taken
-    back counts as nothing."""
-    pages = pages_visible_to(user).filter(
-        model_slug=model_slug, kind__in=[Kind.SUMMARY, Kind.NOTE], visibility=Visibility.PUBLISHED
-    )
-    counted = pages.exclude(component="").order_by().values_list("component", "kind").annotate(n=Count("id"))
-    summaries, notes = set(), {}
-    for component, kind, n in counted:
-        if kind == Kind.SUMMARY:
-            summaries.add(component)
-        else:
-            notes[component] = n
+    """What is written about a model's parts, and who works on them: three queries. What was hidden or taken back
+    counts as nothing, so everybody sees the same."""
+    rows = Said.objects.filter(_IS_SAID, model_slug=model_slug).order_by()
+    neuron = ComponentKind.NEURON.value
+    counted = list(rows.exclude(part=neuron).values_list("component", "n_summaries", "n_notes"))
+    neurons = dict(rows.filter(part=neuron).values_list("layer").annotate(n=Count("layer")))
     works: dict[str, list[Work]] = {}
     for work in works_visible_to(user).filter(model_slug=model_slug):
         works.setdefault(work.component, []).append(work)
-    return Coverage(frozenset(summaries), notes, works)
+    return Coverage(
+        model_slug,
+        frozenset(component for component, n_summaries, _ in counted if n_summaries),
+        {component: n_notes for component, _, n_notes in counted if n_notes},
+        neurons,
+        works,
+    )
+
+
+def written_among(model_slug: str, components: Collection[str]) -> set[str]:
+    """Those of a model's parts, by canonical name, that anything is written about."""
+    rows = Said.objects.filter(_IS_SAID, model_slug=model_slug, component__in=components).order_by()
+    return set(rows.values_list("component", flat=True))
+
+
+def all_written(model_slug: str) -> tuple[list[str], dict[str, int]]:
+    """All parts that have a summary, and how many notes each has, by canonical name; of a model with much written
+    these are many."""
+    rows = list(Said.objects.filter(_IS_SAID, model_slug=model_slug).values_list("component", "n_summaries", "n_notes"))
+    return (
+        sorted(component for component, n_summaries, _ in rows if n_summaries),
+        {component: n_notes for component, _, n_notes in sorted(rows) if n_notes},
+    )
+
+
+_FIELDS = {Kind.SUMMARY.value: "n_summaries", Kind.NOTE.value: "n_notes"}
+
+
+def count_new_page(sender: type[Page], page: Page, revision: Revision, **kwargs: Any) -> None:
+    """What `revision_saved` tells."""
+    if revision.n == 1:
+        _count(page, 1)
+
+
+def count_visibility(sender: type[Page], page: Page, before: str, **kwargs: Any) -> None:
+    """What `visibility_changed` tells."""
+    _count(page, (page.visibility == Visibility.PUBLISHED) - (before == Visibility.PUBLISHED))
+
+
+def _count(page: Page, by: int) -> None:
+    field = _FIELDS.get(page.kind)
+    if field is None or not page.component or not by:
+        return
+    # a row that is there is only added to, so that of two at once both count
+    Said.objects.bulk_create([_said(page.model_slug, page.component)], ignore_conflicts=True)
+    Said.objects.filter(model_slug=page.model_slug, component=page.component).update(**{field: F(field) + by})
+
+
+def _said(model_slug: str, component: str) -> Said:
+    parsed = Component.parse(component)
+    return Said(model_slug=model_slug, component=component, part=parsed.kind.value, layer=parsed.layer)
+
+
+def rebuild_coverage() -> int:
+    """Count anew what is written about all parts, while nobody writes; return how many there are."""
+    with transaction.atomic():
+        Said.objects.all().delete()
+        pages = Page.objects.filter(kind__in=_FIELDS, visibility=Visibility.PUBLISHED).exclude(component="").order_by()
+        rows: dict[tuple[str, str], Said] = {}
+        for slug, component, kind, n in pages.values_list("model_slug", "component", "kind").annotate(n=Count("id")):
+            row = rows.setdefault((slug, component), _said(slug, component))
+            setattr(row, _FIELDS[kind], n)
+        Said.objects.bulk_create(rows.values(), batch_size=1_000)
+    return len(rows)

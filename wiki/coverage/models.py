@@ -1,4 +1,4 @@
-"""Who works on what. What is written about what is counted of the texts themselves."""
+"""Who works on what, and how much is written about it."""
 
 from __future__ import annotations
 
@@ -23,3 +23,28 @@ class Work(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user_id} works on {self.model_slug}/{self.component}"
+
+
+class Said(models.Model):
+    """How many published summaries and notes are about a part of a model: counting them for a map of all parts would
+    take longer the more there are. Kept by `counting` with every change; `rebuild_coverage` makes all anew."""
+
+    model_slug = models.CharField(max_length=100)
+    component = models.CharField(max_length=40)  # canonical
+    part = models.CharField(max_length=10)  # what kind of component it is, as `ComponentKind` says
+    layer = models.PositiveIntegerField()  # of the component
+    n_summaries = models.PositiveIntegerField(default=0)
+    n_notes = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        ordering = ["model_slug", "component"]
+        verbose_name_plural = "said"
+        constraints = [models.UniqueConstraint(fields=["model_slug", "component"], name="said_once_of_a_part")]
+        indexes = [
+            models.Index(
+                fields=["model_slug", "part", "layer", "n_summaries", "n_notes"], name="said_of_parts_of_a_layer"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.n_summaries} summaries and {self.n_notes} notes on {self.model_slug}/{self.component}"

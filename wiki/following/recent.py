@@ -6,14 +6,14 @@ import dataclasses
 import datetime
 import re
 
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.db.models.functions import Coalesce, Length
 from django.http import QueryDict
 
 from analysis.schema import SLUG
 from wiki.texts.access import Person, revisions_visible_to
 from wiki.texts.links import of_model
-from wiki.texts.models import Kind, Revision, Tag
+from wiki.texts.models import Kind, Page, Revision, Tag
 from wiki.texts.targets import key_of
 
 PAGE_SIZE = 50
@@ -110,10 +110,12 @@ def recent_revisions(filters: Filters, *, user: Person) -> QuerySet[Revision]:
     """The revisions that these filters leave, of what `user` may see, newest first, with what a list shows of each;
     `grew_by` is how many characters longer the text is than the one that it was made of."""
     revisions = revisions_visible_to(user)
-    if filters.kind:
-        revisions = revisions.filter(page__kind=filters.kind)
-    if filters.model:
-        revisions = revisions.filter(of_model(filters.model, page="page__"))
+    if filters.kind or filters.model:
+        # asked of each revision from the newest on: a join would begin with all pages of the kind, and sort
+        pages = Page.objects.filter(pk=OuterRef("page_id"))
+        pages = pages.filter(kind=filters.kind) if filters.kind else pages
+        pages = pages.filter(of_model(filters.model)) if filters.model else pages
+        revisions = revisions.filter(Exists(pages))
     if filters.person:
         revisions = revisions.filter(author__username=filters.person)
     if filters.tag:

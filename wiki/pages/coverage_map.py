@@ -86,13 +86,8 @@ def coverage_map_of(model: LanguageModel, coverage: Coverage) -> CoverageMap:
         state, n_notes = coverage.state_of(name), coverage.notes.get(name, 0)
         return CoverageCell(component, state, n_notes, coverage.workers_on(name))
 
-    neurons: dict[int, int] = {}
-    n_kv_heads = 0
-    for name in coverage.written:
-        component = Component.parse(name)
-        if component.neuron is not None:
-            neurons[component.layer] = neurons.get(component.layer, 0) + 1
-        n_kv_heads += component.kv_head is not None
+    neurons = coverage.neurons
+    n_kv_heads = sum(Component.parse(name).kv_head is not None for name in {*coverage.summaries, *coverage.notes})
     rows = [
         CoverageRow(cell(Component(layer)), [cell(head) for head in model.heads(layer)], neurons.get(layer, 0))
         for layer in range(model.n_layers)

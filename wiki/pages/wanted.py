@@ -11,7 +11,7 @@ import numpy as np
 
 from analysis.metrics import NEURON_METRICS, Metric
 from analysis.schema import Component, ComponentKind
-from wiki.coverage.counting import Coverage
+from wiki.coverage.counting import Coverage, written_among
 from wiki.experiments.results import StoreError, SurveyResult
 
 from .lead import EXTREME_DISTANCE, EXTREME_SHARE
@@ -73,11 +73,12 @@ class Wanted:
 
 def wanted_parts(measurements: Measurements, coverage: Coverage, *, kind: ComponentKind | None = None) -> list[Wanted]:
     """What stands out and has neither summary nor note, each once by the metric in which it is farthest out."""
-    written, found = coverage.written, set()
+    named = [(str(outlier.component), outlier) for outlier in outliers_of(measurements)]
+    named = [(name, outlier) for name, outlier in named if kind in (None, outlier.component.kind)]
+    written, found = written_among(coverage.model_slug, {name for name, _ in named}), set()
     wanted = []
-    for outlier in sorted(outliers_of(measurements), key=lambda each: (-each.distance, str(each.component))):
-        name = str(outlier.component)
-        if name not in written and name not in found and kind in (None, outlier.component.kind):
+    for name, outlier in sorted(named, key=lambda each: (-each[1].distance, each[0])):
+        if name not in written and name not in found:
             found.add(name)
             wanted.append(Wanted(outlier, coverage.workers_on(name)))
     return wanted

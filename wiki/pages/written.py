@@ -9,8 +9,7 @@ import dataclasses
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from django.db.models import Case, Count, Exists, F, OuterRef, Q, QuerySet, When, Window
-from django.db.models.functions import RowNumber
+from django.db.models import Case, Count, Exists, OuterRef, Q, QuerySet, Subquery, When
 from django.urls import reverse
 from django.utils.safestring import SafeString, mark_safe
 
@@ -177,7 +176,7 @@ def written_of(measurements: Measurements, component: Component | None, *, user:
     pages = _pages(model, component, user)
     of_kind = {kind: [page for page in pages if page.kind == kind] for kind in Kind}
     shown = [*of_kind[Kind.SUMMARY], *of_kind[Kind.NOTE][:N_NOTES]]
-    links = list(_links(about, shown, user)[: 3 * N_LINKS])
+    links = list(_links(about, shown, user))
     incoming = [link for link in links if link.target == about]
     outgoing = [link for link in links if link.target != about]
     parts = [Target(TargetForm.COMPONENT, about) for about in _same_by_source(incoming)]
@@ -192,9 +191,9 @@ def written_of(measurements: Measurements, component: Component | None, *, user:
         invites=not isinstance(user, User) or may_write(user),
         summary=next((each for each in said if each.page.kind == Kind.SUMMARY), None),
         notes=[each for each in said if each.page.kind == Kind.NOTE],
-        n_notes=_count(of_kind[Kind.NOTE]),
+        n_notes=_count(of_kind[Kind.NOTE], Kind.NOTE),
         threads=[_source(page) for page in of_kind[Kind.TALK][:N_THREADS]],
-        n_threads=_count(of_kind[Kind.TALK]),
+        n_threads=_count(of_kind[Kind.TALK], Kind.TALK),
         circuits=circuits,
         articles=articles,
         same_role=_same_role(incoming, outgoing, found),
@@ -231,7 +230,7 @@ def list_of_threads(model: LanguageModel, component: Component | None, part: sli
 
 
 def list_of_links(model: LanguageModel, component: Component | None, part: slice, *, user: Person) -> list[Named]:
-    links = _links(about_of(model, component), (), user)[part]
+    links = _in_order(_links_to(about_of(model, component), user))[part]
     return [dataclasses.replace(_source(link.source), kind=link.kind) for link in links]
 
 
@@ -268,37 +267,56 @@ def pages_about(model: LanguageModel, component: Component | None, *, user: Pers
 
 
 def _pages(model: LanguageModel, component: Component | None, user: Person) -> list[Page]:
-    """The summary, the newest notes and threads, each with how many of its kind there are, and notes with anchors."""
-    newest = Window(RowNumber(), partition_by="kind", order_by=[F("updated_at").desc(), F("id").desc()])
-    pages = pages_about(model, component, user=user).annotate(
-        place=newest, of_kind=Window(Count("id"), partition_by="kind")
-    )
-    shown = Q(place__lte=max(N_NOTES, N_THREADS)) | Q(current__fields__has_key="anchor")
-    return list(pages.filter(shown)[:N_ANCHORED])
+    """The summary, the newest notes and threads, each with how many of both kinds there are, and the newest notes with
+    anchors. Of a part with many texts the others are only counted."""
+    about = pages_visible_to(user).filter(model_slug=model.slug, component=str(component or ""))
+    shown = Q(pk__in=about.filter(is_anchored=True).order_by("-updated_at", "-id").values("pk")[:N_ANCHORED])
+    for kind, n in ((Kind.SUMMARY, 1), (Kind.NOTE, N_NOTES), (Kind.TALK, N_THREADS)):
+        shown |= Q(pk__in=about.filter(kind=kind).order_by("-updated_at", "-id").values("pk")[:n])
+    counted = {
+        f"n_{kind.value}": Subquery(
+            about.filter(kind=kind).order_by().values("kind").annotate(n=Count("id")).values("n")
+        )
+        for kind in (Kind.NOTE, Kind.TALK)
+    }
+    # what is looked up by its number is visible already
+    pages = Page.objects.filter(shown).select_related("current__author", "author").annotate(**counted)
+    return list(pages.order_by("-updated_at", "-id"))
 
 
-def _count(pages: Sequence[Page]) -> int:
-    return pages[0].of_kind if pages else 0  # type: ignore[attr-defined]
+def _count(pages: Sequence[Page], kind: Kind) -> int:
+    return getattr(pages[0], f"n_{kind.value}") if pages else 0
 
 
 def _links(about: str, shown: Iterable[Page], user: Person) -> QuerySet[Link]:
     """The newest links to a part, kind by kind, and those by which the texts shown say what it is part of or like."""
-    slug, _, component = about.partition("/")
-    order = Case(*(When(kind=kind, then=place) for place, kind in enumerate(WORDS)))
-    own = Q(source__in=list(shown), kind__in=[LinkKind.SAME_ROLE_AS, LinkKind.PART_OF])
+    to_it = _links_to(about, user)
+    newest = [
+        to_it.filter(kind=LinkKind.MENTIONS).order_by("-id")[: N_LINKS + 1],
+        to_it.exclude(kind=LinkKind.MENTIONS).order_by("-id")[: 2 * N_LINKS],
+    ]
+    # of thousands of links only those that are shown are joined with what is shown of them
+    chosen = Q(source__in=list(shown), kind__in=[LinkKind.SAME_ROLE_AS, LinkKind.PART_OF]) & ~Q(target=about)
+    for each in newest:
+        chosen |= Q(pk__in=each.values("pk"))
     circuit = Tag.objects.filter(name=CIRCUIT)
-    return (
-        links_visible_to(user)
-        .filter(Q(target=about) | own)
-        # what is about the part links to it without saying more
-        .exclude(target=about, source__model_slug=slug, source__component=component)
-        .annotate(
-            from_circuit=Exists(circuit.filter(pages=OuterRef("source"))),
-            to_circuit=Exists(circuit.filter(pages__aliases__key=OuterRef("target"))),
-        )
-        .select_related("source__author", "source__parent__author", "source__parent__parent__author")
-        .order_by(order, "-source__updated_at", "-id")
+    return _in_order(Link.objects.filter(chosen)).annotate(
+        from_circuit=Exists(circuit.filter(pages=OuterRef("source"))),
+        to_circuit=Exists(circuit.filter(pages__aliases__key=OuterRef("target"))),
     )
+
+
+def _links_to(about: str, user: Person) -> QuerySet[Link]:
+    """The links to a part, but for those of texts about it, which link to it without saying more."""
+    slug, _, component = about.partition("/")
+    links = links_visible_to(user).filter(target=about)
+    return links.exclude(source__model_slug=slug, source__component=component)
+
+
+def _in_order(links: QuerySet[Link]) -> QuerySet[Link]:
+    order = Case(*(When(kind=kind, then=place) for place, kind in enumerate(WORDS)))
+    related = ("source__author", "source__parent__author", "source__parent__parent__author")
+    return links.select_related(*related).order_by(order, "-source__updated_at", "-id")
 
 
 def _target_of(link: Link) -> Target:

@@ -6,6 +6,8 @@ import dataclasses
 from collections.abc import Iterable
 from typing import Any
 
+from django.contrib.auth.models import AnonymousUser
+from django.core.cache import cache
 from django.db import transaction
 from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
 
@@ -18,6 +20,12 @@ from .errors import TextError
 from .models import Alias, Link, LinkKind, Page, TargetForm
 from .targets import normalise
 from .versions import bump, scopes_of_text
+
+# So many new links or seconds may pass until wanted titles are counted again; with fewer links they always are.
+COUNTED_TOGETHER = 5_000
+COUNTED_SECONDS = 300
+# For each wanted title that is shown so many are looked at whose links may be hidden, or several of one page.
+CANDIDATES = 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,12 +101,12 @@ def rebuild_links() -> int:
 
 
 def what_links_here(targets: Iterable[str], *, user: Person) -> QuerySet[Link]:
-    """The links to any of these targets (`targets_of` has a page's) from pages that `user` may see, newest first."""
+    """The links to any of these targets (`targets_of` has a page's) from what `user` may see, the newest first."""
     return (
         links_visible_to(user)
         .filter(target__in=list(targets))
         .select_related("source__author", "source__parent__author", "source__parent__parent__author")
-        .order_by("-source__updated_at", "-id")
+        .order_by("-id")
     )
 
 
@@ -108,18 +116,41 @@ def of_model(slug: str, *, page: str = "") -> Q:
     return Q(**{f"{page}model_slug": slug}) | (Q(**{f"{page}model_slug": ""}) & Q(Exists(named)))
 
 
-def wanted_targets(*, user: Person, limit: int = 50) -> list[Wanted]:
-    """Titles that visible pages link to and that are neither an article nor a model, most wanted first."""
+def wanted_targets(limit: int = 50) -> list[Wanted]:
+    """Titles that pages which everybody sees link to and that are neither an article nor a model, most wanted first.
+
+    Counting takes the longer the more links there are: on a large site they are counted again after so many new links
+    or minutes, and what was written since is left out at once.
+    """
+    newest = Link.objects.order_by("-id").values_list("pk", flat=True).first() or 0
+    if newest < COUNTED_TOGETHER:
+        return _counted_targets(limit)
+    key = f"wanted-titles:{limit}:{newest // COUNTED_TOGETHER}"
+    counted = cache.get(key)
+    if counted is None:
+        counted = _counted_targets(limit)
+        cache.set(key, counted, timeout=COUNTED_SECONDS)
+    written = set(Alias.objects.filter(key__in=[each.target for each in counted]).values_list("key", flat=True))
+    return [each for each in counted if each.target not in written]
+
+
+def _counted_targets(limit: int) -> list[Wanted]:
+    everybody, titles = AnonymousUser(), Link.objects.filter(form=TargetForm.TITLE).order_by()
+    # of all links only an index is read; whose are not hidden is asked of the links to what is wanted most
+    is_there = Exists(Alias.objects.filter(key=OuterRef("target"))) | Exists(
+        LanguageModel.objects.filter(slug=OuterRef("target"))
+    )
+    most = titles.exclude(is_there).values("target").annotate(n=Count("target")).order_by("-n", "target")
+    candidates = list(most.values_list("target", flat=True)[: limit * CANDIDATES])
     rows = (
-        links_visible_to(user)
-        .filter(form=TargetForm.TITLE)
-        .exclude(target__in=Alias.objects.values("key"))
-        .exclude(target__in=LanguageModel.objects.values("slug"))
+        links_visible_to(everybody)
+        .filter(form=TargetForm.TITLE, target__in=candidates)
+        .order_by()
         .values("target")
         .annotate(n_pages=Count("source", distinct=True))
         .order_by(F("n_pages").desc(), "target")[:limit]
     )
     found = {row["target"]: row["n_pages"] for row in rows}
-    spelt = links_visible_to(user).filter(target__in=found, form=TargetForm.TITLE).order_by("-id")
+    spelt = links_visible_to(everybody).filter(target__in=found, form=TargetForm.TITLE).order_by("-id")
     words = dict(spelt.values_list("target", "words"))  # of equals the earliest stays
     return [Wanted(target, words.get(target, target), n_pages) for target, n_pages in found.items()]

@@ -87,6 +87,9 @@ class Page(models.Model):
     tags = models.ManyToManyField(Tag, related_name="pages")
     created_at = models.DateTimeField(default=timezone.now)
     updated_at = models.DateTimeField(default=timezone.now)  # of the current revision; `save_revision` keeps it
+    # Whether the current revision is about something exact: `save_revision` keeps it, for looking into the fields of
+    # all revisions takes long.
+    is_anchored = models.BooleanField(default=False)
 
     class Meta:
         ordering = ["-updated_at", "-id"]
@@ -97,7 +100,11 @@ class Page(models.Model):
             models.CheckConstraint(condition=Q(kind=Kind.ARTICLE) ^ Q(key=None), name="articles_alone_have_keys"),
         ]
         indexes = [
-            models.Index(fields=["model_slug", "component", "kind"], name="pages_of_a_component"),
+            models.Index(
+                fields=["model_slug", "component", "kind", "-updated_at", "-id"], name="recent_pages_of_a_component"
+            ),
+            models.Index(fields=["-id"], condition=Q(is_anchored=True), name="anchored_pages"),
+            models.Index(fields=["kind", "title", "id"], name="pages_of_a_kind_by_title"),
             models.Index(fields=["kind", "-updated_at", "-id"], name="recent_pages_of_a_kind"),
             models.Index(fields=["-updated_at", "-id"], name="recent_pages"),
         ]
@@ -193,7 +200,8 @@ class Link(models.Model):
         ordering = ["id"]
         constraints = [models.UniqueConstraint(fields=["source", "kind", "target"], name="one_link_a_target")]
         indexes = [
-            models.Index(fields=["target", "kind"], name="links_to_a_target"),
+            models.Index(fields=["target", "kind", "-id"], name="links_to_a_target"),
+            models.Index(fields=["target", "-id"], name="newest_links_to_a_target"),
             models.Index(fields=["form", "target"], name="wanted_targets"),
         ]
 

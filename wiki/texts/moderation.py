@@ -12,6 +12,7 @@ from wiki.accounts.models import User
 from .access import may_edit, may_hide, may_protect, may_read, may_retract, require
 from .errors import TextError
 from .models import AuditEntry, Page, Protection, Revision, Tag, Visibility, WithheldRevision
+from .signals import visibility_changed
 from .targets import key_of
 from .versions import bump, scopes_of_page
 
@@ -139,8 +140,9 @@ def _set_visibility(page: Page, actor: User, action: AuditEntry.Action, to: Visi
         _log(page, actor, action, before=page.visibility, after=to, reason=reason)
         if action != _Action.UNHIDE or to != Visibility.RETRACTED:
             page.visibility_reason = "" if to == Visibility.PUBLISHED else reason
-        page.visibility = to
+        before, page.visibility = page.visibility, to
         page.save(update_fields=["visibility", "visibility_reason"])
+        visibility_changed.send(sender=Page, page=page, before=before)
         bump(scopes_of_page(page))
     return page
 

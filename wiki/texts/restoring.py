@@ -202,6 +202,7 @@ class _Restoring:
             raise ValueError(f"{pk} revisions in place of {sum(self.versions.values())}")
         newest = Revision.objects.filter(page=OuterRef("pk"), n=OuterRef("version"))
         Page.objects.update(current=Subquery(newest.values("pk")))
+        Page.objects.filter(current__fields__has_key="anchor").update(is_anchored=True)
         if lacking := Page.objects.filter(current=None).first():
             raise ValueError(f"page {lacking.pk} lacks revision {lacking.version}")
 

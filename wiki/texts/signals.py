@@ -8,3 +8,5 @@ from django.dispatch import Signal
 revision_saved = Signal()
 # An article has another title: `page`.
 article_renamed = Signal()
+# A page is hidden, taken back or published again: `page`, and `before`, its visibility until then.
+visibility_changed = Signal()

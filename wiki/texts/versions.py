@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from django.db.models import F, Q
+from django.db.models import F
 
 from wiki.components.models import LanguageModel
 
@@ -48,10 +48,11 @@ def scopes_of_text(page: Page, links: Iterable[tuple[str, str]]) -> set[str]:
 def scopes_of_page(page: Page) -> set[str]:
     """The models on whose pages it shows that a page is there, and by its title: its own text's, its talk's, and
     those of the texts that link to any of these."""
-    family, hanging = [page], Q()
-    for depth in range(1, MAX_DEPTH + 1):
-        hanging |= Q(**{"__".join(["parent"] * depth): page})
-    family += Page.objects.filter(hanging)
+    family, last = [page], [page]
+    for _ in range(MAX_DEPTH):
+        # one level after the other: for “or” over two of them all pages are read
+        last = list(Page.objects.filter(parent__in=last))
+        family += last
     names = [f"a/{each.pk}" for each in family]
     if page.kind == Kind.ARTICLE:
         names += page.aliases.values_list("key", flat=True)

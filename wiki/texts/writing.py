@@ -222,8 +222,8 @@ def _append(
         submission=submission,
         created_at=now,
     )
-    page.current, page.updated_at = revision, now
-    page.save(update_fields=["current", "version", "updated_at"])
+    page.current, page.updated_at, page.is_anchored = revision, now, "anchor" in fields
+    page.save(update_fields=["current", "version", "updated_at", "is_anchored"])
     scopes = replace_links(page, text=text, fields=fields)
     revision_saved.send(sender=Page, page=page, revision=revision)
     return revision, scopes

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
@@ -10,6 +9,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET, require_http_methods, require_POST, require_safe
 
 from wiki.accounts.signing_in import page_of_people
+from wiki.lib.paging import part_of
 from wiki.texts.addresses import address_of
 
 from ..access import notifications_visible_to
@@ -26,7 +26,7 @@ PAGE_SIZE = 50
 @page_of_people
 def notifications(request: HttpRequest) -> HttpResponse:
     rows = with_names(notifications_visible_to(request.user))
-    page = Paginator(rows, PAGE_SIZE).get_page(request.GET.get("page"))
+    page = part_of(rows, PAGE_SIZE, request.GET.get("page"))
     context = {
         "page": page,
         "told": [(each, line_of(each)) for each in page.object_list],

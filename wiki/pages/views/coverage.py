@@ -13,7 +13,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from analysis.schema import Component, ComponentKind
 from wiki.components.addresses import component_url
-from wiki.coverage.counting import coverage_of
+from wiki.coverage.counting import all_written, coverage_of
 from wiki.coverage.working import give_up, take_up
 from wiki.texts.errors import TextError
 
@@ -86,14 +86,15 @@ def wanted_json(request: HttpRequest, slug: str) -> JsonResponse:
     coverage = coverage_of(model.slug, user=request.user)
     measurements = measurements_of(model, survey=request.GET.get("survey", ""))
     wanted = wanted_parts(measurements, coverage, kind=KINDS[kind])
+    summaries, notes = all_written(model.slug)
     return data_response(
         {
             "model": model.slug,
             "wanted": [each.to_json() for each in _part(wanted, page)],
             "page": page,
             "n_wanted": len(wanted),
-            "summaries": sorted(coverage.summaries),
-            "notes": dict(sorted(coverage.notes.items())),
+            "summaries": summaries,
+            "notes": notes,
             "worked_on": {
                 name: [{"by": work.user.get_username(), "until": work.until.isoformat()} for work in works]
                 for name, works in sorted(coverage.works.items())

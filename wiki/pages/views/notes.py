@@ -183,7 +183,7 @@ def _orphans(request: HttpRequest) -> tuple[list[Orphan], str]:
         raise NotFound(
             f"Looking for notes whose thing is gone: expected before=<number of a note>, got “{before[:40]}”."
         )
-    pages = pages_visible_to(request.user).filter(current__fields__has_key="anchor")
+    pages = pages_visible_to(request.user).filter(is_anchored=True)
     if before:
         pages = pages.filter(pk__lt=int(before))
     related = ("current", "author", "parent__author", "parent__parent__author")

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from django.core.paginator import Paginator
-from django.db.models import Count, Q
+from django.db.models import Count, Exists, OuterRef
 from django.db.models.functions import Left
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
@@ -12,6 +11,7 @@ from django.views.decorators.http import require_safe
 
 from wiki.accounts.access import people_visible_to
 from wiki.accounts.signing_in import page_of_people
+from wiki.lib.paging import part_of
 
 from ..access import drafts_visible_to, may_write, pages_visible_to, revisions_visible_to
 from ..addresses import address_of, address_to_write, name_of
@@ -30,9 +30,10 @@ def articles(request: HttpRequest) -> HttpResponse:
     tag = request.GET.get("tag", "").replace("\0", "")
     found = pages_visible_to(request.user).filter(kind=Kind.ARTICLE).select_related("current__author", "author")
     found = found.filter(tags__name=tag) if tag else found
-    part = Paginator(found.prefetch_related("tags").order_by("title", "pk"), PER_PAGE).get_page(request.GET.get("page"))
-    shown = Q(pages__kind=Kind.ARTICLE, pages__visibility=Visibility.PUBLISHED)
-    tags = Tag.objects.annotate(n_pages=Count("pages", filter=shown)).filter(n_pages__gt=0).order_by("name")[:N_TAGS]
+    part = part_of(found.prefetch_related("tags").order_by("title", "pk"), PER_PAGE, request.GET.get("page"))
+    # whether there is one is answered by the first; how many there are, by all
+    tagged = Page.objects.filter(tags=OuterRef("pk"), kind=Kind.ARTICLE, visibility=Visibility.PUBLISHED)
+    tags = Tag.objects.filter(Exists(tagged)).order_by("name")[:N_TAGS]
     context = {"part": part, "tag": tag, "tags": tags, "may_write": may_write(request.user)}
     return render(request, "texts/articles.html", context)
 
@@ -42,7 +43,7 @@ def articles_json(request: HttpRequest) -> JsonResponse:
     tag = request.GET.get("tag", "").replace("\0", "")
     found = pages_visible_to(request.user).filter(kind=Kind.ARTICLE).select_related("current").prefetch_related("tags")
     found = found.filter(tags__name=tag) if tag else found
-    part = Paginator(found.order_by("title", "pk"), PER_PAGE).get_page(request.GET.get("page"))
+    part = part_of(found.order_by("title", "pk"), PER_PAGE, request.GET.get("page"))
     data = [
         {
             "id": page.pk,
@@ -55,7 +56,7 @@ def articles_json(request: HttpRequest) -> JsonResponse:
         for page in part.object_list
     ]
     return JsonResponse(
-        {"articles": data, "page": part.number, "pages": part.paginator.num_pages},
+        {"articles": data, "page": part.number, "has_more": part.has_next},
         json_dumps_params={"ensure_ascii": False, "indent": 1},
     )
 
@@ -63,7 +64,7 @@ def articles_json(request: HttpRequest) -> JsonResponse:
 @require_safe
 def wanted(request: HttpRequest) -> HttpResponse:
     """Articles that texts name and nobody has written."""
-    found = [(each, address_to_write(each.words)) for each in wanted_targets(user=request.user, limit=200)]
+    found = [(each, address_to_write(each.words)) for each in wanted_targets(limit=200)]
     return render(request, "texts/wanted.html", {"wanted": found})
 
 
@@ -72,7 +73,7 @@ def links_to(request: HttpRequest, pk: int) -> HttpResponse:
     """Everything that links to a text."""
     page = get_page(request.user, pk)
     found = what_links_here(targets_of(page), user=request.user)
-    part = Paginator(found, PER_PAGE).get_page(request.GET.get("page"))
+    part = part_of(found, PER_PAGE, request.GET.get("page"))
     links = [(link.get_kind_display(), name_of(link.source), address_of(link.source)) for link in part.object_list]
     context = {"page": page, "name": name_of(page), "url": address_of(page), "part": part, "links": links}
     return render(request, "texts/links.html", context)
@@ -107,8 +108,8 @@ def written_by(request: HttpRequest, username: str) -> HttpResponse:
         raise Http404(f"Nobody here is called {username}.")
     revisions = revisions_visible_to(request.user).filter(author=person).defer("text", "fields")
     related = ("page__author", "page__parent__author", "page__parent__parent__author")
-    part = Paginator(revisions.select_related(*related).order_by("-created_at", "-pk"), PER_PAGE)
-    shown = part.get_page(request.GET.get("page"))
+    newest_first = revisions.select_related(*related).order_by("-created_at", "-pk")
+    shown = part_of(newest_first, PER_PAGE, request.GET.get("page"))
     kinds = dict(
         pages_visible_to(request.user).filter(author=person).order_by().values_list("kind").annotate(n=Count("pk"))
     )

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,8 @@ class Command(BaseCommand):
             done = restore_wiki(options["path"])
         except (ArchiveError, OSError) as error:
             raise CommandError(str(error)) from error
-        call_command("rebuild_search", verbosity=0)  # of an app above this one
+        for command in ("rebuild_search", "rebuild_coverage"):  # of apps above this one
+            call_command(command, verbosity=0, stdout=StringIO())
         self.stdout.write(
             f"Restored {done.n_people} people, {done.n_pages} texts and {done.n_revisions} revisions. People choose a "
             f"new password by e-mail, or are given one with manage.py changepassword."
