@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
@@ -21,6 +22,9 @@ from ..writing import create_page, save_revision
 from .conflicts import conflict_page, merged_text
 from .finding import get_page, page_of_writers
 from .forms import Form, number
+
+# What the list of drafts leads back from; nothing else is kept, or the list could not be shown.
+_DRAFT = re.compile(rf"page/[0-9]{{1,18}}|new/({'|'.join(Kind.values)})/[^\0]*")
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -152,11 +156,11 @@ def keep(request: HttpRequest) -> JsonResponse:
     if not isinstance(user, User):
         return JsonResponse({"error": "Keeping a draft: your session ended; sign in in another tab."}, status=403)
     target = request.POST.get("target", "")
-    kind, _, rest = target.partition("/")
     try:
-        if "\0" in target or not rest or kind not in {"page", "new"} or len(target) > 320:
+        if not _DRAFT.fullmatch(target) or len(target) > 320:
             raise TextError(f"Keeping a draft: expected the name of a draft, got “{target[:40]}”.")
-        page = get_page(user, int(rest)) if kind == "page" and rest.isascii() and rest.isdigit() else None
+        kind, _, rest = target.partition("/")
+        page = get_page(user, int(rest)) if kind == "page" else None
         draft = keep_draft(
             user,
             target,
