@@ -45,21 +45,21 @@ def article(alice: User, gpt2: LanguageModel) -> Page:
 
 # What is sent where, and the rows of which there is one more however often it is sent; `talk` of a page, and a reply.
 FORMS: dict[str, tuple[str, dict[str, str], Callable[[], int]]] = {
-    "new article": ("/write/article/", {"title": "New", "text": "x"}, lambda: Page.objects.count()),
-    "new summary": ("/write/summary/?about=gpt2/L5H1", {"text": "x"}, lambda: Page.objects.count()),
-    "new note": ("/write/note/?about=gpt2/L5H1", {"text": "x"}, lambda: Page.objects.count()),
-    "new thread": ("/write/talk/?about=gpt2/L5H1", {"title": "x", "text": "x"}, lambda: Page.objects.count()),
-    "talk of a page": ("/write/talk/?page={page}", {"title": "x", "text": "x"}, lambda: Page.objects.count()),
-    "reply": ("/write/talk/?page={thread}", {"text": "x"}, lambda: Page.objects.count()),
-    "edit": ("/a/{page}/edit/", {"text": "x", "base_version": "2"}, lambda: Revision.objects.count()),
-    "revert": ("/a/{page}/revert/", {"to": "1", "base_version": "2"}, lambda: Revision.objects.count()),
-    "rename": ("/a/{page}/rename/", {"title": "New"}, lambda: AuditEntry.objects.count()),
-    "tags": ("/a/{page}/tags/", {"tags": "a, b"}, lambda: AuditEntry.objects.count()),
-    "retract": ("/a/{thread}/retract/", {"reason": "x", "do": "retract"}, lambda: AuditEntry.objects.count()),
-    "report": ("/a/{page}/report/", {"reason": "x"}, lambda: Report.objects.count()),
-    "draft": ("/drafts/keep/", {"target": "page/{page}", "text": "x"}, lambda: Draft.objects.count()),
+    "new article": ("/write/article/", {"title": "New", "text": "x"}, Page.objects.count),
+    "new summary": ("/write/summary/?about=gpt2/L5H1", {"text": "x"}, Page.objects.count),
+    "new note": ("/write/note/?about=gpt2/L5H1", {"text": "x"}, Page.objects.count),
+    "new thread": ("/write/talk/?about=gpt2/L5H1", {"title": "x", "text": "x"}, Page.objects.count),
+    "talk of a page": ("/write/talk/?page={page}", {"title": "x", "text": "x"}, Page.objects.count),
+    "reply": ("/write/talk/?page={thread}", {"text": "x"}, Page.objects.count),
+    "edit": ("/a/{page}/edit/", {"text": "x", "base_version": "2"}, Revision.objects.count),
+    "revert": ("/a/{page}/revert/", {"to": "1", "base_version": "2"}, Revision.objects.count),
+    "rename": ("/a/{page}/rename/", {"title": "New"}, AuditEntry.objects.count),
+    "tags": ("/a/{page}/tags/", {"tags": "a, b"}, AuditEntry.objects.count),
+    "retract": ("/a/{thread}/retract/", {"reason": "x", "do": "retract"}, AuditEntry.objects.count),
+    "report": ("/a/{page}/report/", {"reason": "x"}, Report.objects.count),
+    "draft": ("/drafts/keep/", {"target": "page/{page}", "text": "x"}, Draft.objects.count),
     "watch": ("/watch/", {"target": "gpt2", "on": "yes"}, lambda: Watch.objects.filter(target="gpt2").count()),
-    "work": ("/m/gpt2/L5H1/work/", {"action": "take up"}, lambda: Work.objects.count()),
+    "work": ("/m/gpt2/L5H1/work/", {"action": "take up"}, Work.objects.count),
 }
 
 

@@ -65,7 +65,8 @@ _JUDGE = """async ([source, elements, attributes, inTexts, attributesInTexts]) =
                 say(`<${name}>`);
             if (name === "link" && !/^\\/(static\\/|[^/]*\\.atom)/.test(element.getAttribute("href"))) say("a link");
             const isData = element.type === "application/json";
-            if (name === "script" && !isData && !/^\\/static\\//.test(element.getAttribute("src") ?? "")) say("a script");
+            if (name === "script" && !isData && !/^\\/static\\//.test(element.getAttribute("src") ?? ""))
+                say("a script");
             for (const {name: key, value} of element.attributes) {
                 if (where === "sent" && !attributes.includes(key) && !/^data-(?!allauth)/.test(key)
                     && !(isInText && ofTextAttributes.test(key)))
@@ -94,7 +95,7 @@ def _site_files(ending: str) -> str:
 
 
 def _elements_of_pages() -> set[str]:
-    """Elements that the site's own templates, code and scripts make; what could run or load anything is none of them."""
+    """Elements that the site's own templates, code and scripts make; none that loads or runs anything."""
     tags = set(re.findall(r"<([a-z][a-z0-9-]*)", _site_files(".html") + _site_files(".svg") + _site_files(".py")))
     made = set(re.findall(r"""createElement(?:NS)?\((?:[\w.]+, ?)?["']([a-zA-Z-]+)["']""", _site_files(".js")))
     never = {"iframe", "object", "embed", "base", "applet", "frame", "frameset", "template", "math", "video", "audio"}
@@ -120,7 +121,7 @@ def _attributes_of_pages() -> set[str]:
         "required",
         "selected",
     ]
-    return {name for name in named if not name.startswith("on")} - {"autofocus", "style", "srcdoc"} | {*alone}
+    return {name for name in named if not name.startswith("on")} - {"autofocus", "style", "srcdoc"} | alone
 
 
 ELEMENTS_OF_PAGES, ATTRIBUTES_OF_PAGES = sorted(_elements_of_pages()), sorted(_attributes_of_pages())
@@ -174,7 +175,8 @@ class Opener:
         try:
             response = self.page.goto(self.url + address, wait_until="load")
         except PlaywrightError as error:
-            assert "Download is starting" in str(error), f"{address}: {error}"
+            if "Download is starting" not in str(error):
+                raise
             return  # no page: it is kept as a file
         assert response is not None
         self.judge(address, response)

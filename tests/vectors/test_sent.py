@@ -56,8 +56,8 @@ def test_no_vector_in_any_field_that_is_sent_does_anything_or_is_an_error(
     for number, field in enumerate(fields):
         for sent in (everything, vectors[number % len(vectors)], vectors[-number % len(vectors)]):
             answer = field.send(admin, sent)
-            for problem in problems_of(answer, vectors if sent is everything else [sent]):
-                found.append(f"{field.view}, {sent[:80]!r}: {problem}")
+            problems = problems_of(answer, vectors if sent is everything else [sent])
+            found += [f"{field.view}, {sent[:80]!r}: {problem}" for problem in problems]
     assert not found, "\n".join(found)
 
 

@@ -51,7 +51,7 @@ class HostileWorld:
 
 
 def build_hostile_world(monkeypatch: pytest.MonkeyPatch) -> HostileWorld:
-    """Through the services where they take a vector, else into the rows: what is shown is judged, not what is let in."""
+    """By the services where they take a vector, else into rows: what is shown is judged, not what is refused."""
     text = [marked("texts.Revision.text", *each) for each in enumerate(xss_vectors()) if "\0" not in each[1]]
     alice = User.objects.create_user("alice", role=Role.RESEARCHER)
     world = HostileWorld(User.objects.create_user("charlie", role=Role.ADMIN))
