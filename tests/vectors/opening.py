@@ -121,7 +121,7 @@ def _attributes_of_pages() -> set[str]:
         "required",
         "selected",
     ]
-    return {name for name in named if not name.startswith("on")} - {"autofocus", "style", "srcdoc"} | alone
+    return {name for name in named if not name.startswith("on")} - {"autofocus", "style", "srcdoc"} | set(alone)
 
 
 ELEMENTS_OF_PAGES, ATTRIBUTES_OF_PAGES = sorted(_elements_of_pages()), sorted(_attributes_of_pages())

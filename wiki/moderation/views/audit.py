@@ -20,7 +20,7 @@ from ..paging import Listed, list_before
 
 def _chosen(request: HttpRequest) -> dict[str, str]:
     """The filters of the address; one that is not understood finds nothing, and stands in its field."""
-    return {name: request.GET.get(name, "").strip() for name in ("action", "by", "person", "page")}
+    return {name: request.GET.get(name, "").replace("\0", "").strip() for name in ("action", "by", "person", "page")}
 
 
 def _listed(request: HttpRequest) -> Listed[AuditEntry]:

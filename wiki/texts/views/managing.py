@@ -34,10 +34,8 @@ def manage(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 @page_of_writers
 def rename(request: HttpRequest, pk: int) -> HttpResponse:
-    sent = request.POST
-    return _do(
-        request, pk, lambda page, user: rename_article(page, user, sent.get("title", ""), reason=sent.get("reason", ""))
-    )
+    title, reason = request.POST.get("title", ""), request.POST.get("reason", "").replace("\0", "")
+    return _do(request, pk, lambda page, user: rename_article(page, user, title, reason=reason))
 
 
 @require_POST

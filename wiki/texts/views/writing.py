@@ -40,7 +40,7 @@ def new_article(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @page_of_writers
 def new_summary(request: HttpRequest) -> HttpResponse:
-    about = request.GET.get("about", "").replace("\0", "")[:300]
+    about = _about(request)
     slug, _, component = about.partition("/")
     there = Page.objects.filter(kind=Kind.SUMMARY, model_slug=slug, component=component).first() if slug else None
     if there is not None and may_read(request.user, there) and request.method != "POST":
@@ -54,7 +54,7 @@ def new_summary(request: HttpRequest) -> HttpResponse:
 @page_of_writers
 def new_talk(request: HttpRequest) -> HttpResponse:
     """A thread about a component or a page, or a reply in a thread."""
-    about, asked = request.GET.get("about", "").replace("\0", "")[:300], number(request.GET, "page")
+    about, asked = _about(request), number(request.GET, "page")
     parent = get_page(request.user, asked) if asked else None
     if parent is None:
         slug, _, component = about.partition("/")
@@ -68,6 +68,11 @@ def new_talk(request: HttpRequest) -> HttpResponse:
         if request.user.is_authenticated and request.method != "POST":
             require(may_reply(request.user, parent), "Replying", user=request.user)
     return _write_new(request, form, Kind.TALK, about=about if parent is None else "", parent=parent)
+
+
+def _about(request: HttpRequest) -> str:
+    """What the address says a text is about, without line ends and the like, which no address has."""
+    return "".join(filter(str.isprintable, request.GET.get("about", "")))[:300]
 
 
 def _write_new(request: HttpRequest, form: Form, kind: Kind, **place: Any) -> HttpResponse:
