@@ -58,7 +58,7 @@ _JUDGE = """async ([source, elements, attributes, inTexts, attributesInTexts]) =
         for (const element of tree.querySelectorAll("*")) {
             const name = element.localName, say = (words) =>
                 found.push(`${where}: ${words} in ${element.outerHTML.slice(0, 160)}`);
-            const isInText = element.matches("div.text *, [data-passages] *");
+            const isInText = element.matches("div.text *, [data-passages] *, article.note *");
             if (!elements.includes(name) && !(isInText && ofText.test(name)) && !element.closest(".math"))
                 say(`<${name}>`);
             if (["meta", "title", "style"].includes(name) && element.closest("body") && !element.closest("svg"))
