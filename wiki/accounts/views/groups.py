@@ -21,10 +21,10 @@ from ..models import ResearchGroup, Role, User
 
 
 def _get_account(username: str, *, doing: str) -> User:
-    username = username.replace("\0", "")
-    person = User.objects.filter(username=username.strip(), is_active=True).first()
+    username = username.replace("\0", "").strip()
+    person = User.objects.filter(username=username, is_active=True).first()
     if person is None:
-        raise GroupError(f"{doing}: expected the name of an account here, got “{username.strip()}”.")
+        raise GroupError(f"{doing}: expected the name of an account here, got “{username}”.")
     return person
 
 

@@ -86,7 +86,8 @@ def new_talk(request: HttpRequest) -> HttpResponse:
 
 
 def _asked_about(request: HttpRequest) -> str:
-    return request.GET.get("about", "").replace("\0", "")[:300]
+    """What the address says a text is about, without line ends and the like, which no address has."""
+    return "".join(filter(str.isprintable, request.GET.get("about", "")))[:300]
 
 
 def _subject(about: str, *, user: User | AnonymousUser) -> tuple[str, str, str]:
@@ -205,10 +206,10 @@ def keep(request: HttpRequest) -> JsonResponse:
     if not isinstance(user, User):
         return JsonResponse({"error": "Keeping a draft: your session ended; sign in in another tab."}, status=403)
     target = request.POST.get("target", "")
-    kind, _, rest = target.partition("/")
     try:
         if len(target) > 320 or not _DRAFT.fullmatch(target):
             raise TextError(f"Keeping a draft: expected the name of a draft, got “{target[:40]}”.")
+        kind, _, rest = target.partition("/")
         page = get_page(user, int(rest)) if kind == "page" else None
         draft = keep_draft(
             user,
