@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -136,3 +137,20 @@ def test_more_reports_mean_no_more_queries_and_they_are_paged(
     numbers = [each["id"] for each in [*first["reports"], *second["reports"]]]
     assert numbers == sorted(numbers, reverse=True)
     assert (len(first["reports"]), len(set(numbers)), second["next"]) == (50, 62, None)
+
+
+def test_moderators_see_in_the_header_how_many_reports_wait(page: Page, bob: User, charlie: User) -> None:
+    reader, moderator = signed_in(bob), signed_in(charlie)
+    assert "not answered" not in moderator.get("/").text
+    report = report_text(page, bob, reason="It sells pills.")
+    assert re.search(r'href="/reports/">Reports\s*<strong class="unread-count">1<', moderator.get("/").text)
+    assert "not answered" not in reader.get("/").text
+    take_report(report, charlie)
+    assert "not answered" in moderator.get("/").text
+    resolve_report(report, charlie, Report.Outcome.NOTHING, answer="It does not.")
+    assert "not answered" not in moderator.get("/").text
+    assert list(page.audit_entries.order_by("pk").values_list("action", "actor__username")) == [
+        ("report", "bob"),
+        ("take", "charlie"),
+        ("resolve", "charlie"),
+    ]

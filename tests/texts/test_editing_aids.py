@@ -234,3 +234,11 @@ def test_every_name_that_accounts_allow_can_be_mentioned(name: str, text: str) -
         validate(name)
     (link,) = links_of(text.format(name))
     assert (link.kind, link.target) == (LinkKind.MENTION, name)
+
+
+def test_what_can_be_written_is_said_on_a_page(client: Client, db: None) -> None:
+    page = client.get("/write/help/")
+    assert page.status_code == 200
+    for words in ("Writing texts", "![[gpt2/L5H1?metric=induction]]", "circuit"):
+        assert words in page.text
+    assert 'class="refusal"' not in page.text

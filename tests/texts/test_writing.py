@@ -15,8 +15,9 @@ from wiki.texts.drafts import discard_draft, draft_target, find_draft, keep_draf
 from wiki.texts.errors import AlreadyThere, EditConflict, TextError
 from wiki.texts.merging import merge
 from wiki.texts.models import Alias, AuditEntry, Draft, Kind, Page
-from wiki.texts.moderation import hide, protect, retract
-from wiki.texts.writing import create_page, rename_article, revert_to, save_revision
+from wiki.texts.moderation import hide, protect, retract, unretract
+from wiki.texts.targets import normalise, resolve
+from wiki.texts.writing import create_page, name_article, rename_article, revert_to, save_revision
 
 pytestmark = pytest.mark.both_databases
 
@@ -273,3 +274,27 @@ def test_services_refuse_who_may_not(ioi: Page, alice: User, bob: User, moderato
     alice.is_active = False
     with pytest.raises(PermissionDenied):
         create_page(alice, Kind.NOTE, "x", about="gpt2")
+
+
+def test_an_article_has_as_many_names_as_it_is_given(alice: User, bob: User) -> None:
+    page = create_page(alice, Kind.ARTICLE, "Words.", title="Name movers")
+    other = create_page(alice, Kind.ARTICLE, "See [[NMH]].", title="Other")
+    name_article(page, bob, "NMH")
+    name_article(page, bob, "NMH")
+    (found,) = resolve([target for target in [normalise("NMH")] if target], user=bob).values()
+    assert found.page == page
+    assert Page.objects.get(pk=page.pk).title == "Name movers"
+    with pytest.raises(AlreadyThere, match="“NMH” leads to another article already"):
+        name_article(other, bob, "NMH")
+    entry = page.audit_entries.get()
+    assert (entry.action, entry.actor, entry.after) == ("name", bob, "NMH")
+
+
+def test_what_a_moderator_retracted_its_author_does_not_bring_back(alice: User, moderator: User) -> None:
+    note = create_page(alice, Kind.NOTE, "Copies.", about="gpt2/L5H1")
+    retract(note, alice, reason="Wrong")
+    assert unretract(note, alice, reason="Right").visibility == "published"
+    retract(note, moderator, reason="Wrong")
+    with pytest.raises(PermissionDenied, match="Unretract"):
+        unretract(note, alice, reason="Right")
+    assert unretract(note, moderator, reason="Right").visibility == "published"

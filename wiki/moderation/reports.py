@@ -45,7 +45,9 @@ def report_text(page: Page, reporter: User, *, reason: str) -> Report:
                 f"report it again in {math.ceil(seconds / 60)} min.",
                 seconds=seconds,
             )
-        return Report.objects.create(page=page, n=page.version, reporter=reporter, reason=reason)
+        report = Report.objects.create(page=page, n=page.version, reporter=reporter, reason=reason)
+        AuditEntry.objects.create(actor=reporter, page=page, action=AuditEntry.Action.REPORT, reason=reason)
+    return report
 
 
 def take_report(report: Report, moderator: User) -> Report:
@@ -57,6 +59,9 @@ def take_report(report: Report, moderator: User) -> Report:
         if report.state == Report.State.OPEN:
             report.state, report.moderator = Report.State.TAKEN, moderator
             report.save(update_fields=["state", "moderator"])
+            AuditEntry.objects.create(
+                actor=moderator, page=report.page, action=AuditEntry.Action.TAKE, before=str(report)
+            )
     return report
 
 

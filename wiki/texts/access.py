@@ -18,6 +18,8 @@ MAX_DEPTH = 2
 
 Person = User | AnonymousUser
 
+_OF_REPORTS = (AuditEntry.Action.REPORT, AuditEntry.Action.TAKE, AuditEntry.Action.RESOLVE)
+
 
 def may_write(user: Person) -> bool:
     return has_role(user, Role.RESEARCHER) and not is_blocked(user)
@@ -58,7 +60,7 @@ def drafts_visible_to(user: Person) -> QuerySet[Draft]:
 
 def audit_entries_visible_to(user: Person) -> QuerySet[AuditEntry]:
     """What was done to visible pages; to people, and with reports, for moderators alone."""
-    of_all = Q() if is_moderator(user) else Q(person=None) & ~Q(action=AuditEntry.Action.RESOLVE)
+    of_all = Q() if is_moderator(user) else Q(person=None) & ~Q(action__in=_OF_REPORTS)
     return AuditEntry.objects.filter(_visible(user, "page__") & of_all)
 
 

@@ -263,10 +263,13 @@ class AuditEntry(AppendOnly):
         UNRETRACT = "unretract"
         PROTECT = "protect"
         RENAME = "rename"
+        NAME = "name"  # one more title of an article
         TAG = "tag"
         WITHHOLD = "withhold"  # one revision
         UNWITHHOLD = "unwithhold"
-        RESOLVE = "resolve"  # a report of the page
+        REPORT = "report"  # the page, as the next ones
+        TAKE = "take"
+        RESOLVE = "resolve"
         BLOCK = "block"  # a person, as the next ones
         UNBLOCK = "unblock"
         ROLE = "role"

@@ -9,7 +9,7 @@ from django.db.models import QuerySet
 
 from wiki.accounts.models import User
 
-from .access import may_edit, may_hide, may_protect, may_read, may_retract, require
+from .access import is_moderator, may_edit, may_hide, may_protect, may_read, may_retract, require
 from .errors import TextError
 from .models import AuditEntry, Page, Protection, Revision, Tag, Visibility, WithheldRevision
 from .signals import visibility_changed
@@ -127,7 +127,11 @@ def _set_visibility(page: Page, actor: User, action: AuditEntry.Action, to: Visi
         page = Page.objects.select_for_update(no_key=True).get(pk=page.pk)
         of_moderators = action in (_Action.HIDE, _Action.UNHIDE)
         may = may_hide(actor, page) if of_moderators else may_retract(actor, page)
-        doing = f"{action.label} {page}".capitalize()
+        if action == _Action.UNRETRACT and not is_moderator(actor):
+            # what a moderator took back is not its author's to bring back
+            retracted = page.audit_entries.filter(action=_Action.RETRACT).first()
+            may = may and retracted is not None and retracted.actor_id == actor.pk
+        doing = f"{action.label.capitalize()} {page}"
         require(may and may_read(actor, page), doing, user=actor)
         if page.visibility not in _FROM[action]:
             return page

@@ -14,6 +14,7 @@ urlpatterns = [
     path("drafts/keep/", writing.keep, name="keep-draft"),
     path("drafts/discard/", writing.discard, name="discard-draft"),
     path("people/<str:username>/texts/", lists.written_by, name="written-by"),
+    path("write/help/", editing_aids.writing_help, name="writing-help"),
     path("write/preview/", editing_aids.preview, name="preview"),
     path("complete/", editing_aids.complete, name="complete"),
     path("write/article/", writing.new_article, name="new-article"),
@@ -30,6 +31,7 @@ urlpatterns = [
     path("a/<int:pk>/links/", lists.links_to, name="links-to"),
     path("a/<int:pk>/manage/", managing.manage, name="manage-text"),
     path("a/<int:pk>/rename/", managing.rename, name="rename"),
+    path("a/<int:pk>/names/", managing.add_name, name="name-article"),
     path("a/<int:pk>/tags/", managing.change_tags, name="change-tags"),
     path("a/<int:pk>/retract/", managing.change_retraction, name="retract"),
 ]

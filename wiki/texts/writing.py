@@ -297,3 +297,18 @@ def _require_free(page: Page, author: User) -> None:
 
 def _a(kind: Kind) -> str:
     return {Kind.ARTICLE: "an article", Kind.TALK: "talk"}.get(kind, f"a {kind}")
+
+
+def name_article(page: Page, author: User, title: str) -> Page:
+    """Give an article one more title, by which links lead to it too."""
+    title = _clean_title(title)
+    with transaction.atomic():
+        page = Page.objects.select_for_update(no_key=True).get(pk=page.pk)
+        require(page.kind == Kind.ARTICLE and may_edit(author, page), f"Naming {page}", user=author, page=page)
+        alias, is_new = Alias.objects.get_or_create(key=key_of(title), defaults={"page": page})
+        if alias.page_id != page.pk:
+            raise AlreadyThere(f"Naming {page}: “{title}” leads to another article already.", page=alias.page)
+        if is_new:
+            AuditEntry.objects.create(actor=author, page=page, action=AuditEntry.Action.NAME, after=title)
+            bump(scopes_of_page(page))
+    return page

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+
+from django.conf import settings
+from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_POST, require_safe
@@ -47,6 +51,18 @@ def _preview(request: HttpRequest, context: dict[str, object], *, status: int) -
     response = render(request, template, context, status=status)
     response["Cache-Control"] = "no-store"
     return response
+
+
+@require_safe
+def writing_help(request: HttpRequest) -> HttpResponse:
+    """How texts are written: the document of the repository."""
+    return render(request, "texts/help.html", {"rendered": _help()})
+
+
+@functools.cache
+def _help() -> markdown.Rendered:
+    text = (settings.BASE_DIR / "docs" / "markdown.md").read_text()
+    return render_text(text, user=AnonymousUser(), prefix="help")
 
 
 @require_safe

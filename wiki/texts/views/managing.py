@@ -16,7 +16,7 @@ from ..addresses import address_of, name_of
 from ..errors import TextError
 from ..models import Kind, Page, Visibility
 from ..moderation import retract, tag_page, unretract
-from ..writing import rename_article
+from ..writing import name_article, rename_article
 from .finding import get_page, page_of_writers
 
 N_ENTRIES = 20
@@ -36,6 +36,13 @@ def manage(request: HttpRequest, pk: int) -> HttpResponse:
 def rename(request: HttpRequest, pk: int) -> HttpResponse:
     title = request.POST.get("title", "")
     return _do(request, pk, lambda page, user: rename_article(page, user, title))
+
+
+@require_POST
+@page_of_writers
+def add_name(request: HttpRequest, pk: int) -> HttpResponse:
+    name = request.POST.get("name", "")
+    return _do(request, pk, lambda page, user: name_article(page, user, name))
 
 
 @require_POST
@@ -74,6 +81,7 @@ def _manage_page(request: HttpRequest, page: Page, *, error: str = "", status: i
         "url": address_of(page),
         "error": error,
         "title": sent.get("title", page.title),
+        "another": sent.get("name", ""),
         "tags": sent.get("tags", ", ".join(tag.name for tag in page.tags.all())),
         "reason": sent.get("reason", ""),
         "aliases": [alias.key for alias in page.aliases.all() if alias.key != page.key],

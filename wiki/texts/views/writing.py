@@ -139,8 +139,19 @@ def _write_new(request: HttpRequest, form: Form, kind: Kind, **place: Any) -> Ht
     return HttpResponseRedirect(_seen_at(page, user))
 
 
+def _part_of(page: Page) -> str:
+    """The address of the part that a summary stands on; empty where that is not here."""
+    target = normalise(page.about)
+    here = resolve([target], user=page.author).get(target) if target else None
+    if here is None or here.model is None:
+        return ""
+    return component_url(here.model, here.component) if here.component else here.model.get_absolute_url()
+
+
 def _seen_at(page: Page, user: User) -> str:
     """Where somebody sees what they have just written."""
+    if page.kind == Kind.SUMMARY and (here := _part_of(page)):
+        return here
     if page.parent is None or page.parent.kind != Kind.TALK:
         return address_of(page)
     n_before = pages_visible_to(user).filter(parent=page.parent, pk__lt=page.pk).count()
