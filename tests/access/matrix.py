@@ -136,7 +136,7 @@ ROWS = {
     "article": Row("/w/{key}/", READ_ARTICLE, shows=("published", "retracted", "hidden")),
     "articles-json": Row("/w.json", EVERYBODY, shows=("published", "retracted", "hidden")),
     "circuit-svg": Row("/w/{key}/circuit.svg", READ_ARTICLE),
-    "wanted": Row("/wanted/", EVERYBODY, shows=("published", "retracted", "hidden")),
+    "wanted": Row("/wanted/", EVERYBODY, shows=("published",)),
     "drafts": Row("/drafts/", SIGNED_IN, shows=("draft",)),
     "keep-draft": Row(
         "/drafts/keep/",

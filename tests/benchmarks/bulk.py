@@ -167,16 +167,20 @@ class Writing:
             changed |= {f"a/{each.pk}", each.key or "", each.model_slug, each.about} - {""}
             each = each.parent
         named = {target for target, form in links.items() if form != TargetForm.PERSON} - changed
-        told: dict[int, tuple[str, str]] = {}
+        # the last reason that was not told before is the one
+        reasons: dict[int, list[tuple[str, str]]] = {}
         for targets, reason in ((named, Reason.NAMING), (changed, Reason.EDIT)):
             for target in sorted(targets, reverse=True):
-                told |= dict.fromkeys(self._watches.get(target, ()), (reason.value, target))
+                for user in self._watches.get(target, ()):
+                    reasons.setdefault(user, []).append((reason.value, target))
         if page.parent and revision.n == 1:
-            told[page.parent.author_id] = (Reason.REPLY.value, "")
-        mentioned = {target for target, form in links.items() if form == TargetForm.PERSON}
-        told |= {self._people[int(name.rpartition("-")[2])].pk: (Reason.MENTION.value, "") for name in mentioned}
+            reasons.setdefault(page.parent.author_id, []).append((Reason.REPLY.value, ""))
+        for name in (target for target, form in links.items() if form == TargetForm.PERSON):
+            person = self._people[int(name.rpartition("-")[2])]
+            reasons.setdefault(person.pk, []).append((Reason.MENTION.value, ""))
         before = self._told.setdefault(page.pk, set())
-        told = {user: why for user, why in told.items() if (user, why[0]) not in before}
+        left = {user: [why for why in several if (user, why[0]) not in before] for user, several in reasons.items()}
+        told = {user: several[-1] for user, several in left.items() if several}
         told.pop(revision.author_id, None)
         before |= {(user, reason) for user, (reason, _) in told.items() if reason in ("mention", "naming")}
         self._notifications += [

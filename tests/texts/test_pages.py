@@ -159,7 +159,7 @@ def test_who_may_not_write_is_told_and_keeps_the_text(article: Page, reader: Use
     assert client.get(f"/a/{article.pk}/edit/").status_code == 403
     response = client.post(f"/a/{article.pk}/edit/", {"text": "typed words", "base_version": "1", "do": "save"})
     assert response.status_code == 403
-    assert "expected somebody who may, got somebody" in text_of(response)
+    assert "expected a researcher of this site, got somebody" in text_of(response)
     assert "typed words" in text_of(response)
 
 
@@ -332,7 +332,7 @@ def test_a_summary_is_one_a_component_and_named_in_any_notation(gpt2: LanguageMo
     writer = client_of(alice)
     saved = writer.post("/write/summary/?about=gpt2/5.1", {"text": "See [[L5H5]].", "do": "save"})
     page = Page.objects.get()
-    assert (page.about, saved.headers["Location"]) == ("gpt2/L5H1", f"/a/{page.pk}/")
+    assert (page.about, saved.headers["Location"]) == ("gpt2/L5H1", "/m/gpt2/L5H1/")
     assert 'href="/m/gpt2/L5H5/"' in text_of(writer.get(f"/a/{page.pk}/"))
     assert writer.get("/write/summary/?about=gpt2/L5H1").headers["Location"] == f"/a/{page.pk}/edit/"
     again = writer.post("/write/summary/?about=gpt2/L5H1", {"text": "Another.", "do": "save"})
