@@ -176,7 +176,7 @@ def written_of(measurements: Measurements, component: Component | None, *, user:
     pages = _pages(model, component, user)
     of_kind = {kind: [page for page in pages if page.kind == kind] for kind in Kind}
     shown = [*of_kind[Kind.SUMMARY], *of_kind[Kind.NOTE][:N_NOTES]]
-    links = list(_links(about, shown, user))
+    links = list(_links(about, shown, user)) if shown or Link.objects.filter(target=about).exists() else []
     incoming = [link for link in links if link.target == about]
     outgoing = [link for link in links if link.target != about]
     parts = [Target(TargetForm.COMPONENT, about) for about in _same_by_source(incoming)]
@@ -243,6 +243,9 @@ def _said(
     also: Iterable[Target] = (),
 ) -> tuple[list[Said], dict[Target, Resolution]]:
     """Texts as pages show them, and what is there of what they and `also` name."""
+    also = list(also)
+    if not pages and not also:
+        return [], {}
     cuts = [_cut(page) for page in pages]
     slug = measurements.model.slug
     texts = [Unrendered(cut, f"{page.kind}-{page.pk}", slug) for page, (cut, _) in zip(pages, cuts, strict=True)]
@@ -269,7 +272,11 @@ def pages_about(model: LanguageModel, component: Component | None, *, user: Pers
 def _pages(model: LanguageModel, component: Component | None, user: Person) -> list[Page]:
     """The summary, the newest notes and threads, each with how many of both kinds there are, and the newest notes with
     anchors. Of a part with many texts the others are only counted."""
-    about = pages_visible_to(user).filter(model_slug=model.slug, component=str(component or ""))
+    of_it = {"model_slug": model.slug, "component": str(component or "")}
+    # about most parts nobody has written anything, and Django builds what follows more slowly than databases answer
+    if not Page.objects.filter(**of_it).exists():
+        return []
+    about = pages_visible_to(user).filter(**of_it)
     shown = Q(pk__in=about.filter(is_anchored=True).order_by("-updated_at", "-id").values("pk")[:N_ANCHORED])
     for kind, n in ((Kind.SUMMARY, 1), (Kind.NOTE, N_NOTES), (Kind.TALK, N_THREADS)):
         shown |= Q(pk__in=about.filter(kind=kind).order_by("-updated_at", "-id").values("pk")[:n])
