@@ -191,7 +191,7 @@ def test_pages_of_adding_keep_the_policy_and_their_number_of_queries(
 ) -> None:
     asked = ask(operator)
     for address in addresses(asked.hash):
-        with django_assert_num_queries(5, exact=False):  # one of them is the header's
+        with django_assert_num_queries(6, exact=False):  # two of them are the header’s
             response = operator.get(address)
         assert response.status_code == 200
         assert inline_parts(response.content) == []

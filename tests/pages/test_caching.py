@@ -183,7 +183,7 @@ def test_queries_that_a_page_does_not_know_are_not_kept(client: Client, model: L
     [
         *PAGES[1:],
         "/m/tiny/?top=all&end=lowest&x=entropy&y=ov_copying",
-        "/m/tiny/L1/?text=repeated-random.0&sort=mean&order=up&where=mean&min=0&max=1&x=mean&y=maximum&page=2",
+        "/m/tiny/L1/?text=repeated-random.0&sort=mean&order=up&where=mean&min=0&max=1&x=mean&y=maximum&page=1",
         "/m/tiny/L1N5/?examples=bottom",
         "/m/tiny/L1H2/?view=row&examples=60&example=3",
         "/m/tiny/text/kept/bundled-texts.0/?q=8&k=6&all=1",
