@@ -34,7 +34,7 @@ from tests.oracles import eager_attentions, slow_metric
 from tests.postgres import free_port
 
 SLUG = "smollm2-135m-instruct-q4"
-PATIENCE = 900
+PATIENCE = 1800
 
 
 class Run:

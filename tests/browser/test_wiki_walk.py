@@ -231,7 +231,7 @@ def note_a_cell(page: Page, hand: Mouse) -> None:
     assert (anchor.q, anchor.k) == (QUERY, KEY)
     # from somewhere else, by the anchor of the note alone
     hand.follow(page.locator(".account .name"))
-    hand.follow(page.get_by_role("link", name="What bob wrote"))
+    hand.follow(page.get_by_role("link", name="All that bob wrote and changed"))
     hand.follow(page.get_by_role("link", name="note on tiny/L1H2 by bob"))
     expect(page.locator("article .text")).to_have_text(NOTE)
     hand.follow(page.locator(".anchored a"))

@@ -130,6 +130,8 @@ def test_completion_can_be_left_and_never_takes_a_key_that_is_not_its_own(
     page.wait_for_timeout(400)
     expect(page.locator("[role=listbox]")).to_be_hidden()
     page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "All that can be written"
+    page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.className") == "preview"
 
 
