@@ -1,4 +1,5 @@
-"""Telling people of revisions, within the transaction that saves them. A constant number of queries."""
+"""Telling people of revisions and of what is done to pages, within the transaction that does it. A constant number of
+queries."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from django.utils import timezone
 
 from wiki.accounts.models import User
 from wiki.texts.errors import TextError
-from wiki.texts.models import Kind, Page, Revision, TargetForm, Watch
+from wiki.texts.models import AuditEntry, Kind, Page, Revision, TargetForm, Watch
 from wiki.texts.targets import targets_of
 
 from .models import Notification, Preferences, Reason
@@ -69,6 +70,14 @@ def tell_of(page: Page, revision: Revision) -> None:
         ],
         ignore_conflicts=True,
     )
+
+
+def tell_of_answer(sender: Any, entry: AuditEntry, reporter: User, address: str, **kwargs: Any) -> None:
+    """Tell who reported a page what came of it."""
+    if reporter != entry.actor:
+        Notification.objects.create(
+            receiver=reporter, entry=entry, page=entry.page, reason=Reason.ANSWER, target=address
+        )
 
 
 def changed_targets(page: Page, revision: Revision) -> set[str]:

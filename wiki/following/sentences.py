@@ -21,7 +21,12 @@ def what_happened(revision: Revision, page: Page) -> str:
 
 
 def line_of(notification: Notification) -> str:
-    author, name = notification.revision.author.get_username(), name_of(notification.page)
+    revision, entry = notification.revision, notification.entry
+    if revision is None:
+        assert entry is not None
+        # not which text it is, which may be hidden from its reporter by now
+        return f"{entry.actor.get_username()} answers your {entry.before}"
+    author, name = revision.author.get_username(), name_of(notification.page)
     match notification.reason:
         case Reason.MENTION:
             return f"{author} mentions you in {name}"
@@ -29,4 +34,4 @@ def line_of(notification: Notification) -> str:
             return f"{author} answers you: {name}"
         case Reason.NAMING:
             return f"{author} names {notification.target}, which you watch, in {name}"
-    return what_happened(notification.revision, notification.page)
+    return what_happened(revision, notification.page)

@@ -10,3 +10,5 @@ revision_saved = Signal()
 article_renamed = Signal()
 # A page is hidden, taken back or published again: `page`, and `before`, its visibility until then.
 visibility_changed = Signal()
+# A report of a page is answered: `entry` of the audit log, `reporter`, and `address`, where they read the answer.
+report_answered = Signal()

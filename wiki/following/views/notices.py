@@ -15,7 +15,7 @@ from wiki.texts.addresses import address_of
 from ..access import notifications_visible_to
 from ..digests import stop_digests, user_of, with_names
 from ..forms import PreferencesForm
-from ..models import Notification, Preferences
+from ..models import Notification, Preferences, Reason
 from ..notifying import mark_read
 from ..sentences import line_of
 
@@ -48,8 +48,8 @@ def notifications_json(request: HttpRequest) -> JsonResponse:
             "line": line_of(each),
             "reason": each.reason,
             "target": each.target,
-            "url": address_of(each.page),
-            "revision": each.revision.n,
+            "url": _address(each),
+            "revision": each.revision.n if each.revision else None,
             "at": each.created_at.isoformat(),
             "read": each.read_at is not None,
         }
@@ -64,7 +64,7 @@ def notification(request: HttpRequest, pk: int) -> HttpResponse:
     """Go where it happened; from then on it is read."""
     told = _own(request, pk)
     mark_read(Notification.objects.filter(pk=told.pk))
-    return HttpResponseRedirect(address_of(told.page))
+    return HttpResponseRedirect(_address(told))
 
 
 @require_POST
@@ -106,6 +106,10 @@ def unsubscribe(request: HttpRequest, token: str) -> HttpResponse:
         raise Http404("Stopping e-mails: this link is not whole, or not of this site.")
     context = {"person": user, "is_done": request.method == "POST"}
     return render(request, "following/unsubscribe.html", context)
+
+
+def _address(told: Notification) -> str:
+    return told.target if told.reason == Reason.ANSWER else address_of(told.page)
 
 
 def _own(request: HttpRequest, pk: int) -> Notification:
