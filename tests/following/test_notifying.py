@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+
 import pytest
 from django.contrib.auth.models import AnonymousUser
 from django.db import transaction
@@ -15,7 +17,7 @@ from wiki.following.models import Notification, Preferences
 from wiki.following.notifying import MAX_MENTIONED
 from wiki.texts.errors import TextError
 from wiki.texts.models import Kind, Page, Watch
-from wiki.texts.moderation import hide, unhide
+from wiki.texts.moderation import hide, retract, unhide
 from wiki.texts.targets import normalise
 from wiki.texts.watching import watch
 from wiki.texts.writing import create_page, rename_article, save_revision
@@ -31,9 +33,9 @@ def watches(user: User, *targets: str) -> None:
 
 
 def told(user: User) -> list[tuple[str, str, int]]:
-    """Reason, page and number of revision of all that somebody is told of, oldest first."""
-    rows = notifications_visible_to(user).select_related("revision").order_by("pk")
-    return [(row.reason, str(row.page), row.revision.n) for row in rows]
+    """Reason, page and number of revision of all revisions that somebody is told of, oldest first."""
+    rows = notifications_visible_to(user).exclude(revision=None).select_related("revision").order_by("pk")
+    return [(row.reason, str(row.page), row.revision.n) for row in rows if row.revision]
 
 
 @pytest.fixture
@@ -245,3 +247,74 @@ def test_more_notifications_mean_no_more_queries(
     write(12)
     with django_assert_num_queries(len(few.captured_queries)):
         client.get("/notifications/")
+
+
+def lines(user: User) -> list[tuple[str, str]]:
+    """What somebody is told of what was done, and why, oldest first; the same on the page and as data."""
+    client = Client()
+    client.force_login(user)
+    page = client.get("/notifications/").text
+    rows = notifications_visible_to(user).filter(revision=None).select_related("entry").order_by("pk")
+    data = {each["id"]: each["line"] for each in client.get("/notifications.json").json()["notifications"]}
+    for row in rows:
+        assert html.escape(row.remark) in page
+        assert html.escape(data[row.pk]) in page
+    return [(data[row.pk], row.remark) for row in rows]
+
+
+def test_its_author_is_told_that_a_text_is_hidden_and_why_and_nobody_who_does_not_see_it(
+    alice: User, bob: User, moderator: User, article: Page
+) -> None:
+    watches(bob, "IOI")
+    hide(article, moderator, reason="It is an insult & spam")
+    assert lines(alice) == [("charlie hid IOI", "It is an insult & spam")]
+    assert lines(bob) == lines(moderator) == []
+    unhide(article, moderator, reason="It was none")
+    assert lines(alice) == [
+        ("charlie hid IOI", "It is an insult & spam"),
+        ("charlie showed IOI again", "It was none"),
+    ]
+    assert lines(bob) == [("charlie showed IOI again", "It was none")]
+    hide(article, moderator, reason="It is one")
+    assert lines(bob) == []
+    assert lines(moderator) == []
+
+
+def test_what_a_moderator_takes_back_its_author_and_watchers_are_told_of(
+    alice: User, bob: User, moderator: User, gpt2: LanguageModel
+) -> None:
+    note = create_page(alice, Kind.NOTE, "It copies.", about="gpt2/L5H1")
+    watches(bob, f"a/{note.pk}")
+    retract(note, moderator, reason="Wrong")
+    assert lines(alice) == lines(bob) == [("charlie took back note on gpt2/L5H1 by alice", "Wrong")]
+
+
+def test_who_watches_an_article_by_any_title_is_told_of_another(alice: User, bob: User, article: Page) -> None:
+    watches(bob, "IOI")
+    rename_article(article, alice, "Indirect objects")
+    assert lines(bob) == [("alice renamed “IOI” to “Indirect objects”", "")]
+    assert lines(alice) == []
+    rename_article(article, alice, "Objects")
+    assert [line for line, _ in lines(bob)][1:] == ["alice renamed “Indirect objects” to “Objects”"]
+
+
+def test_more_watchers_mean_no_more_queries_where_something_is_done(
+    alice: User, moderator: User, article: Page, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    def watched_by(n: int) -> None:
+        User.objects.bulk_create(User(username=f"p{n}-{i}", role=Role.RESEARCHER) for i in range(n))
+        people = User.objects.filter(username__startswith=f"p{n}-")
+        Watch.objects.bulk_create(Watch(user=person, target=t) for person in people for t in ("ioi", f"a/{article.pk}"))
+
+    def act(title: str) -> None:
+        rename_article(article, alice, title)
+        hide(article, moderator, reason="Spam")
+        unhide(article, moderator, reason="No spam")
+
+    watched_by(2)
+    with django_assert_num_queries(60, exact=False) as few:
+        act("Objects")
+    watched_by(40)
+    with django_assert_num_queries(len(few.captured_queries)):
+        act("Indirect objects")
+    assert Notification.objects.filter(reason="rename").count() == 2 + 42

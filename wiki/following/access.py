@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from wiki.accounts.models import User
-from wiki.texts.access import Person, revisions_visible_to
+from wiki.texts.access import Person, audit_entries_visible_to, revisions_visible_to
 
 from .models import Notification, Reason
 
@@ -15,5 +15,6 @@ def notifications_visible_to(user: Person) -> QuerySet[Notification]:
     became of the text, of which it says nothing."""
     if not isinstance(user, User):
         return Notification.objects.none()
-    shown = revisions_visible_to(user).filter(pk=OuterRef("revision"))
-    return Notification.objects.filter(Q(Exists(shown)) | Q(reason=Reason.ANSWER), receiver=user)
+    written = revisions_visible_to(user).filter(pk=OuterRef("revision"))
+    done = audit_entries_visible_to(user).filter(pk=OuterRef("entry"))
+    return Notification.objects.filter(Exists(written) | Exists(done) | Q(reason=Reason.ANSWER), receiver=user)

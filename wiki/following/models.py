@@ -18,6 +18,8 @@ class Reason(models.TextChoices):
     EDIT = "edit"  # it changes, or is about, what they watch
     NAMING = "naming"  # it names what they watch, which no earlier revision of the page did
     ANSWER = "answer"  # a moderator answered their report
+    VISIBILITY = "visibility"  # what they wrote or watch was hidden, taken back, or shown again
+    RENAME = "rename"  # what they watch has another title
 
 
 class Notification(models.Model):
@@ -31,7 +33,7 @@ class Notification(models.Model):
     entry = models.ForeignKey(AuditEntry, null=True, on_delete=models.CASCADE, related_name="notifications")
     page = models.ForeignKey(Page, on_delete=models.CASCADE, related_name="notifications")  # the revision's or entry's
     reason = models.CharField(max_length=10, choices=Reason)
-    # what they watch; of an answer where it is read; empty: a mention or a reply
+    # what they watch; of an answer where it is read; empty: a mention, a reply, or what they wrote
     target = models.CharField(max_length=200, blank=True, default="")
     created_at = models.DateTimeField(default=timezone.now)
     read_at = models.DateTimeField(null=True)  # NULL: not read
