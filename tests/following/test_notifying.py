@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from datetime import UTC, datetime
 
 import pytest
 from django.contrib.auth.models import AnonymousUser
@@ -318,3 +319,24 @@ def test_more_watchers_mean_no_more_queries_where_something_is_done(
     with django_assert_num_queries(len(few.captured_queries)):
         act("Indirect objects")
     assert Notification.objects.filter(reason="rename").count() == 2 + 42
+
+
+def test_a_notification_of_a_reply_leads_into_its_thread_and_says_when(
+    client: Client, alice: User, bob: User, moderator: User, article: Page
+) -> None:
+    thread = create_page(bob, Kind.TALK, "Is that so?", parent=article, title="A question")
+    hidden, *replies = (create_page(alice, Kind.TALK, f"Yes, {n}.", parent=thread) for n in range(53))
+    hide(hidden, moderator, reason="Spam")
+    Notification.objects.filter(revision__page=replies[51]).update(created_at=datetime(2026, 3, 4, 5, 6, tzinfo=UTC))
+    client.force_login(bob)
+    # he sees 52 replies, 50 on a page
+    for reply, place in ((replies[0], 1), (replies[49], 1), (replies[50], 2), (replies[51], 2)):
+        told = Notification.objects.get(receiver=bob, page=reply)
+        address = client.get(f"/notifications/{told.pk}/").headers["Location"]
+        assert address == f"/a/{thread.pk}/?page={place}#text-{reply.pk}"
+        assert f'id="text-{reply.pk}"' in client.get(address).text
+    told = Notification.objects.get(receiver=alice, page=thread)
+    client.force_login(alice)
+    assert client.get(f"/notifications/{told.pk}/").headers["Location"] == f"/a/{thread.pk}/"
+    client.force_login(bob)
+    assert ">4 Mar, 05:06<" in client.get("/notifications/?page=2").text

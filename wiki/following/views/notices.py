@@ -11,6 +11,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from wiki.accounts.signing_in import page_of_people
 from wiki.lib.paging import part_of
 from wiki.texts.addresses import address_of
+from wiki.texts.threads import address_in_thread
 
 from ..access import notifications_visible_to
 from ..digests import stop_digests, user_of, with_names
@@ -61,10 +62,11 @@ def notifications_json(request: HttpRequest) -> JsonResponse:
 @require_GET
 @page_of_people
 def notification(request: HttpRequest, pk: int) -> HttpResponse:
-    """Go where it happened; from then on it is read."""
+    """Go where it happened, of a reply into its thread; from then on it is read."""
     told = _own(request, pk)
     mark_read(Notification.objects.filter(pk=told.pk))
-    return HttpResponseRedirect(_address(told))
+    is_answer = told.reason == Reason.ANSWER
+    return HttpResponseRedirect(_address(told) if is_answer else address_in_thread(told.page, user=request.user))
 
 
 @require_POST
@@ -113,4 +115,4 @@ def _address(told: Notification) -> str:
 
 
 def _own(request: HttpRequest, pk: int) -> Notification:
-    return get_object_or_404(notifications_visible_to(request.user).select_related("page"), pk=pk)
+    return get_object_or_404(notifications_visible_to(request.user).select_related("page__parent"), pk=pk)

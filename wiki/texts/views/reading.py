@@ -17,10 +17,10 @@ from ..links import what_links_here
 from ..models import Alias, Kind, Page, Revision, Visibility
 from ..rendering import Unrendered, render_texts
 from ..targets import key_of, targets_of
+from ..threads import PER_PAGE, is_reply
 from .circuits import drawn_circuit
 from .finding import RELATED, get_page, get_revision
 
-PER_PAGE = 50  # replies or threads
 N_LINKS = 20
 
 
@@ -137,15 +137,11 @@ def _text_page(request: HttpRequest, page: Page) -> HttpResponse:
         "threads": [] if is_thread else hanging,
         "part": part,
         "may_edit": is_editable,
-        "may_reply": may_reply(user, page) and not _is_reply(page),
+        "may_reply": may_reply(user, page) and not is_reply(page),
         "may_manage": is_editable or may_retract(user, page),
         "json_url": reverse("text-json", args=[page.pk], query=request.GET),
     }
     return render(request, "texts/text.html", context)
-
-
-def _is_reply(page: Page) -> bool:
-    return page.kind == Kind.TALK and page.parent is not None and page.parent.kind == Kind.TALK
 
 
 def _up(page: Page) -> tuple[str, str]:
