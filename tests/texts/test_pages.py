@@ -77,7 +77,7 @@ def test_a_missing_article_offers_to_be_written(client: Client, db: None) -> Non
 
 def test_earlier_titles_and_other_spellings_lead_to_the_article(article: Page, alice: User, client: Client) -> None:
     rename_article(article, alice, "Name mover heads")
-    assert client.get("/w/name-movers/?rev=1").headers["Location"] == "/w/name-mover-heads/?rev=1"
+    assert client.get("/w/name-movers/?rev=1").headers["Location"] == "/w/name-mover-heads/?rev=1&from=name-movers"
     assert client.get("/w/Name Mover Heads/").headers["Location"] == "/w/name-mover-heads/"
     assert client.get(f"/a/{article.pk}/").headers["Location"] == "/w/name-mover-heads/"
     assert "Also found as name-movers" in text_of(client.get("/w/name-mover-heads/"))
@@ -533,3 +533,16 @@ def test_retracted_texts_are_read_and_not_edited(gpt2: LanguageModel, alice: Use
     note = create_page(alice, Kind.NOTE, "It copies.", about="gpt2/L5H1")
     retract(note, alice, reason="wrong")
     assert client_of(alice).get(f"/a/{note.pk}/edit/").status_code == 403
+
+
+def test_an_article_says_by_which_other_title_it_was_reached(alice: User, client: Client) -> None:
+    page = create_page(alice, Kind.ARTICLE, "Words.", title="Name movers")
+    rename_article(page, alice, "Movers & shakers")
+    (place, status), *_ = client.get("/w/Name%20movers/?rev=1", follow=True).redirect_chain
+    assert (place, status) == ("/w/movers-&-shakers/?rev=1&from=Name+movers", 302)
+    assert "Redirected from “Name movers”" in client.get(place).text
+    # another spelling is the same title, and what is in the address alone is not said
+    spelt = client.get("/w/Movers%20&%20shakers/", follow=True)
+    assert "Redirected from" not in spelt.text
+    assert "Redirected from" not in client.get("/w/movers-&-shakers/?from=Best+pills").text
+    assert "Redirected from" not in client.get("/w/movers-&-shakers/?from=movers-%26-shakers").text
