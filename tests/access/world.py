@@ -23,7 +23,7 @@ from wiki.texts.models import Kind, Page, TargetForm
 from wiki.texts.moderation import hide, retract, withhold_revision
 from wiki.texts.targets import Target
 from wiki.texts.watching import watch
-from wiki.texts.writing import create_page, revert_to, save_revision
+from wiki.texts.writing import create_page, rename_article, revert_to, save_revision
 
 CIRCUIT = "```circuit\nmodel: tiny\nL0H1 -> L1H2\n```"
 
@@ -130,7 +130,8 @@ def _place(page: Page) -> dict[str, str]:
 
 def _article(author: User, state: str, *, watched_by: User) -> Page:
     """Its title gives it away too, its key not: an address may be echoed."""
-    page = create_page(author, Kind.ARTICLE, f"Of an article: {words_of(state)}", title=f"About what is {state}")
+    page = create_page(author, Kind.ARTICLE, f"Of an article: {words_of(state)}", title=f"Once {words_of(state)}")
+    page = rename_article(page, author, f"About what is {state}")
     watch(watched_by, Target(TargetForm.ADDRESS, f"a/{page.pk}"))
     text = f"Of an article, edited: [[{words_of(state)}]]\n\n{CIRCUIT}"
     save_revision(page, author, text, base_version=1, summary=words_of(state))
