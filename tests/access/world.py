@@ -23,7 +23,7 @@ from wiki.texts.models import Kind, Page, TargetForm
 from wiki.texts.moderation import hide, retract, withhold_revision
 from wiki.texts.targets import Target
 from wiki.texts.watching import watch
-from wiki.texts.writing import create_page, revert_to, save_revision
+from wiki.texts.writing import create_page, rename_article, revert_to, save_revision
 
 CIRCUIT = "```circuit\nmodel: tiny\nL0H1 -> L1H2\n```"
 
@@ -73,6 +73,8 @@ def build_world() -> World:
         notes[f"{state}-note"] = create_page(author, Kind.NOTE, said, about="tiny/L1H2", fields=_orphaned(state))
         create_page(author, Kind.SUMMARY, f"Of a summary: {words_of(state)}", about=f"tiny/L1H{head}")
         create_page(other, Kind.TALK, "Yes.", parent=page)
+    # “other” is told what came of it, and no word of what it was
+    reported = report_text(articles["hidden"], other, reason="An insult")
     for page in Page.objects.filter(parent=None).exclude(current__text__contains=words_of("published")):
         if words_of("hidden") in page.current.text:  # type: ignore[union-attr] (every page has one)
             hide(page, moderator, reason=f"For {words_of('hidden')}")
@@ -85,6 +87,7 @@ def build_world() -> World:
     revert_to(withheld, author, 2, base_version=3)
     withhold_revision(withheld, moderator, 3, reason="Insults")
     keep_draft(author, draft_target(articles["published"]), words_of("draft"), page=articles["published"])
+    resolve_report(reported, moderator, Report.Outcome.HIDDEN, answer="It was one.")
     report = report_text(articles["hidden"], author, reason=f"For {words_of('hidden')}")
     # the answer is for its reporter, the audit's entry of it for moderators
     answered = report_text(articles["published"], moderator, reason="An insult in revision 3")
@@ -127,7 +130,8 @@ def _place(page: Page) -> dict[str, str]:
 
 def _article(author: User, state: str, *, watched_by: User) -> Page:
     """Its title gives it away too, its key not: an address may be echoed."""
-    page = create_page(author, Kind.ARTICLE, f"Of an article: {words_of(state)}", title=f"About what is {state}")
+    page = create_page(author, Kind.ARTICLE, f"Of an article: {words_of(state)}", title=f"Once {words_of(state)}")
+    page = rename_article(page, author, f"About what is {state}")
     watch(watched_by, Target(TargetForm.ADDRESS, f"a/{page.pk}"))
     text = f"Of an article, edited: [[{words_of(state)}]]\n\n{CIRCUIT}"
     save_revision(page, author, text, base_version=1, summary=words_of(state))

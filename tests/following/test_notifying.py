@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import html
+from datetime import UTC, datetime
+
 import pytest
 from django.contrib.auth.models import AnonymousUser
 from django.db import transaction
@@ -15,7 +18,7 @@ from wiki.following.models import Notification, Preferences
 from wiki.following.notifying import MAX_MENTIONED
 from wiki.texts.errors import TextError
 from wiki.texts.models import Kind, Page, Watch
-from wiki.texts.moderation import hide, unhide
+from wiki.texts.moderation import hide, retract, unhide
 from wiki.texts.targets import normalise
 from wiki.texts.watching import watch
 from wiki.texts.writing import create_page, rename_article, save_revision
@@ -31,9 +34,9 @@ def watches(user: User, *targets: str) -> None:
 
 
 def told(user: User) -> list[tuple[str, str, int]]:
-    """Reason, page and number of revision of all that somebody is told of, oldest first."""
-    rows = notifications_visible_to(user).select_related("revision").order_by("pk")
-    return [(row.reason, str(row.page), row.revision.n) for row in rows]
+    """Reason, page and number of revision of all revisions that somebody is told of, oldest first."""
+    rows = notifications_visible_to(user).exclude(revision=None).select_related("revision").order_by("pk")
+    return [(row.reason, str(row.page), row.revision.n) for row in rows if row.revision]
 
 
 @pytest.fixture
@@ -245,3 +248,95 @@ def test_more_notifications_mean_no_more_queries(
     write(12)
     with django_assert_num_queries(len(few.captured_queries)):
         client.get("/notifications/")
+
+
+def lines(user: User) -> list[tuple[str, str]]:
+    """What somebody is told of what was done, and why, oldest first; the same on the page and as data."""
+    client = Client()
+    client.force_login(user)
+    page = client.get("/notifications/").text
+    rows = notifications_visible_to(user).filter(revision=None).select_related("entry").order_by("pk")
+    data = {each["id"]: each["line"] for each in client.get("/notifications.json").json()["notifications"]}
+    for row in rows:
+        assert html.escape(row.remark) in page
+        assert html.escape(data[row.pk]) in page
+    return [(data[row.pk], row.remark) for row in rows]
+
+
+def test_its_author_is_told_that_a_text_is_hidden_and_why_and_nobody_who_does_not_see_it(
+    alice: User, bob: User, moderator: User, article: Page
+) -> None:
+    watches(bob, "IOI")
+    hide(article, moderator, reason="It is an insult & spam")
+    assert lines(alice) == [("charlie hid IOI", "It is an insult & spam")]
+    assert lines(bob) == lines(moderator) == []
+    unhide(article, moderator, reason="It was none")
+    assert lines(alice) == [
+        ("charlie hid IOI", "It is an insult & spam"),
+        ("charlie showed IOI again", "It was none"),
+    ]
+    assert lines(bob) == [("charlie showed IOI again", "It was none")]
+    hide(article, moderator, reason="It is one")
+    assert lines(bob) == []
+    assert lines(moderator) == []
+
+
+def test_what_a_moderator_takes_back_its_author_and_watchers_are_told_of(
+    alice: User, bob: User, moderator: User, gpt2: LanguageModel
+) -> None:
+    note = create_page(alice, Kind.NOTE, "It copies.", about="gpt2/L5H1")
+    watches(bob, f"a/{note.pk}")
+    retract(note, moderator, reason="Wrong")
+    assert lines(alice) == lines(bob) == [("charlie took back note on gpt2/L5H1 by alice", "Wrong")]
+
+
+def test_who_watches_an_article_by_any_title_is_told_of_another(alice: User, bob: User, article: Page) -> None:
+    watches(bob, "IOI")
+    rename_article(article, alice, "Indirect objects")
+    assert lines(bob) == [("alice renamed “IOI” to “Indirect objects”", "")]
+    assert lines(alice) == []
+    rename_article(article, alice, "Objects")
+    assert [line for line, _ in lines(bob)][1:] == ["alice renamed “Indirect objects” to “Objects”"]
+
+
+def test_more_watchers_mean_no_more_queries_where_something_is_done(
+    alice: User, moderator: User, article: Page, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    def watched_by(n: int) -> None:
+        User.objects.bulk_create(User(username=f"p{n}-{i}", role=Role.RESEARCHER) for i in range(n))
+        people = User.objects.filter(username__startswith=f"p{n}-")
+        Watch.objects.bulk_create(Watch(user=person, target=t) for person in people for t in ("ioi", f"a/{article.pk}"))
+
+    def act(title: str) -> None:
+        rename_article(article, alice, title)
+        hide(article, moderator, reason="Spam")
+        unhide(article, moderator, reason="No spam")
+
+    watched_by(2)
+    with django_assert_num_queries(60, exact=False) as few:
+        act("Objects")
+    watched_by(40)
+    with django_assert_num_queries(len(few.captured_queries)):
+        act("Indirect objects")
+    assert Notification.objects.filter(reason="rename").count() == 2 + 42
+
+
+def test_a_notification_of_a_reply_leads_into_its_thread_and_says_when(
+    client: Client, alice: User, bob: User, moderator: User, article: Page
+) -> None:
+    thread = create_page(bob, Kind.TALK, "Is that so?", parent=article, title="A question")
+    hidden, *replies = (create_page(alice, Kind.TALK, f"Yes, {n}.", parent=thread) for n in range(53))
+    hide(hidden, moderator, reason="Spam")
+    Notification.objects.filter(revision__page=replies[51]).update(created_at=datetime(2026, 3, 4, 5, 6, tzinfo=UTC))
+    client.force_login(bob)
+    # he sees 52 replies, 50 on a page
+    for reply, place in ((replies[0], 1), (replies[49], 1), (replies[50], 2), (replies[51], 2)):
+        told = Notification.objects.get(receiver=bob, page=reply)
+        address = client.get(f"/notifications/{told.pk}/").headers["Location"]
+        assert address == f"/a/{thread.pk}/?page={place}#text-{reply.pk}"
+        assert f'id="text-{reply.pk}"' in client.get(address).text
+    told = Notification.objects.get(receiver=alice, page=thread)
+    client.force_login(alice)
+    assert client.get(f"/notifications/{told.pk}/").headers["Location"] == f"/a/{thread.pk}/"
+    client.force_login(bob)
+    assert ">4 Mar, 05:06<" in client.get("/notifications/?page=2").text

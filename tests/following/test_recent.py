@@ -18,9 +18,9 @@ from wiki.accounts.models import User
 from wiki.components.models import LanguageModel
 from wiki.following.models import LastSeen
 from wiki.following.visits import GAP, last_visit, note_visit
-from wiki.texts.models import Kind, Page, Revision, Watch
+from wiki.texts.models import AuditEntry, Kind, Page, Revision, Watch
 from wiki.texts.moderation import hide, tag_page
-from wiki.texts.writing import create_page, save_revision
+from wiki.texts.writing import create_page, rename_article, save_revision
 
 pytestmark = pytest.mark.both_databases
 ATOM = "{http://www.w3.org/2005/Atom}"
@@ -171,11 +171,11 @@ def test_more_changes_mean_no_more_queries(
             save_revision(reply, alice, "No.", base_version=1)
 
     write(1)
-    with django_assert_num_queries(1):
+    with django_assert_num_queries(2):
         client.get("/recent/")
     write(10)
     for path in ("/recent/", "/recent.json?model=gpt2", "/recent.atom?person=alice"):
-        with django_assert_num_queries(1):
+        with django_assert_num_queries(2):
             client.get(path)
 
 
@@ -292,9 +292,59 @@ def test_reading_pages_notes_the_visit_and_data_do_not(client: Client, alice: Us
 def test_the_header_asks_one_question_for_notifications(
     client: Client, alice: User, bob: User, texts: None, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
-    with django_assert_num_queries(1):
+    with django_assert_num_queries(2):
         client.get("/recent/")
     client.force_login(bob)
     client.get("/recent/")
-    with django_assert_num_queries(4):  # session, person, header, changes
+    with django_assert_num_queries(5):  # session, person, header, changes
         client.get("/recent/")
+
+
+def test_renames_are_among_the_changes_for_who_sees_the_article(
+    client: Client, alice: User, bob: User, moderator: User, texts: None
+) -> None:
+    article = Page.objects.get(key="ioi")
+    rename_article(article, alice, "Indirect & objects")
+    newest, *others = client.get("/recent.json").json()["changes"]
+    assert (newest["name"], newest["author"], newest["revision"]) == ("Indirect & objects", "alice", None)
+    assert newest["renamed"] == ["IOI", "Indirect & objects"]
+    assert len(others) == 4
+    assert "renamed “IOI” to “Indirect &amp; objects”" in client.get("/recent/").text
+    entry = parsed(client.get("/recent.atom")).findall(f"{ATOM}entry")[0]
+    assert entry.findtext(f"{ATOM}title") == "alice renamed “IOI” to “Indirect & objects”"
+    for query, is_there in (
+        ({"kind": "article"}, True),
+        ({"kind": "note"}, False),
+        ({"model": "gpt2"}, True),
+        ({"tag": "circuits"}, True),
+        ({"tag": "heads"}, False),
+        ({"person": "alice"}, True),
+        ({"person": "bob"}, False),
+        ({"only": "new"}, False),
+        ({"since": "2999-01-01"}, False),
+    ):
+        found = client.get("/recent.json", query).json()["changes"]
+        assert any("renamed" in change for change in found) is is_there, query
+    hide(article, moderator, reason="spam")
+    client.force_login(alice)
+    assert "renamed" not in client.get("/recent/").text, "bob wrote it"
+    client.force_login(bob)
+    assert "renamed “IOI”" in client.get("/recent/").text
+
+
+def test_pages_of_changes_and_renames_go_on_without_gap_where_all_have_one_time(client: Client, alice: User) -> None:
+    article = create_page(alice, Kind.ARTICLE, "x", title="Sinks")
+    at = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
+    for i in range(60):
+        page = Page.objects.create(kind=Kind.NOTE, model_slug="gpt2", component="L0H0", author=alice, version=1)
+        Revision.objects.create(page=page, n=1, author=alice, text=str(i), digest="", created_at=at)
+        AuditEntry.objects.create(actor=alice, page=article, action="rename", before=f"{i}", after="x", created_at=at)
+    seen: list[str] = []
+    address: str | None = "/recent.json"
+    while address:
+        data = client.get(address).json()
+        assert len(data["changes"]) <= 50
+        seen += [str(change.get("renamed", change["page"])) for change in data["changes"]]
+        address = data["next"]
+        assert len(seen) < 200
+    assert len(seen) == len(set(seen)) == 121

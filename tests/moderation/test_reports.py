@@ -155,3 +155,25 @@ def test_moderators_see_in_the_header_how_many_reports_wait(page: Page, bob: Use
         ("take", "charlie"),
         ("resolve", "charlie"),
     ]
+
+
+def test_a_reporter_is_told_in_the_site_what_came_of_it_and_no_word_of_a_hidden_text(
+    page: Page, bob: User, charlie: User
+) -> None:
+    report, own = report_text(page, bob, reason="It sells pills."), report_text(page, charlie, reason="Pills.")
+    hide(page, charlie, reason="Spam")
+    take_report(report, charlie)
+    reader = signed_in(bob)
+    assert reader.get("/notifications.json").json()["notifications"] == []
+    resolve_report(report, charlie, Report.Outcome.HIDDEN, answer="Thank you, it is gone.")
+    shown = reader.get("/notifications/").text
+    assert f"charlie answers your report {report.pk}" in shown
+    assert "Thank you, it is gone." in shown
+    assert "ills" not in shown
+    (told,) = reader.get("/notifications.json").json()["notifications"]
+    assert (told["reason"], told["url"], told["revision"]) == ("answer", f"/reports/{report.pk}/", None)
+    assert reader.get(f"/notifications/{told['id']}/").headers["Location"] == f"/reports/{report.pk}/"
+    assert reader.get("/notifications.json").json()["notifications"][0]["read"]
+    assert signed_in(charlie).get(f"/notifications/{told['id']}/").status_code == 404
+    resolve_report(own, charlie, Report.Outcome.HIDDEN, answer="Gone.")
+    assert signed_in(charlie).get("/notifications.json").json()["notifications"] == [], "who answers it knows it"

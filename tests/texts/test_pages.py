@@ -14,8 +14,8 @@ from pytest_django import DjangoAssertNumQueries, Settings
 from wiki.accounts.models import Role, User
 from wiki.components.models import LanguageModel
 from wiki.texts.drafts import draft_target, find_draft, keep_draft
-from wiki.texts.models import Draft, Kind, Page, Revision
-from wiki.texts.moderation import hide, retract, tag_page, withhold_revision
+from wiki.texts.models import AuditEntry, Draft, Kind, Page, Revision
+from wiki.texts.moderation import hide, retract, tag_page, unhide, withhold_revision
 from wiki.texts.writing import create_page, rename_article, save_revision
 
 N_QUERIES = 16  # two of them say who is signed in, two whether there is news
@@ -77,7 +77,7 @@ def test_a_missing_article_offers_to_be_written(client: Client, db: None) -> Non
 
 def test_earlier_titles_and_other_spellings_lead_to_the_article(article: Page, alice: User, client: Client) -> None:
     rename_article(article, alice, "Name mover heads")
-    assert client.get("/w/name-movers/?rev=1").headers["Location"] == "/w/name-mover-heads/?rev=1"
+    assert client.get("/w/name-movers/?rev=1").headers["Location"] == "/w/name-mover-heads/?rev=1&from=name-movers"
     assert client.get("/w/Name Mover Heads/").headers["Location"] == "/w/name-mover-heads/"
     assert client.get(f"/a/{article.pk}/").headers["Location"] == "/w/name-mover-heads/"
     assert "Also found as name-movers" in text_of(client.get("/w/name-mover-heads/"))
@@ -533,3 +533,46 @@ def test_retracted_texts_are_read_and_not_edited(gpt2: LanguageModel, alice: Use
     note = create_page(alice, Kind.NOTE, "It copies.", about="gpt2/L5H1")
     retract(note, alice, reason="wrong")
     assert client_of(alice).get(f"/a/{note.pk}/edit/").status_code == 403
+
+
+def test_an_article_says_by_which_other_title_it_was_reached(alice: User, client: Client) -> None:
+    page = create_page(alice, Kind.ARTICLE, "Words.", title="Name movers")
+    rename_article(page, alice, "Movers & shakers")
+    (place, status), *_ = client.get("/w/Name%20movers/?rev=1", follow=True).redirect_chain
+    assert (place, status) == ("/w/movers-&-shakers/?rev=1&from=Name+movers", 302)
+    assert "Redirected from “Name movers”" in client.get(place).text
+    # another spelling is the same title, and what is in the address alone is not said
+    spelt = client.get("/w/Movers%20&%20shakers/", follow=True)
+    assert "Redirected from" not in spelt.text
+    assert "Redirected from" not in client.get("/w/movers-&-shakers/?from=Best+pills").text
+    assert "Redirected from" not in client.get("/w/movers-&-shakers/?from=movers-%26-shakers").text
+
+
+def test_a_history_has_what_else_was_done_for_who_may_know_it(
+    alice: User, bob: User, moderator: User, client: Client, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    page = create_page(alice, Kind.ARTICLE, "Words.", title="Name movers")
+    rename_article(page, alice, "Movers & shakers")
+    save_revision(page, bob, "More words.", base_version=1)
+    AuditEntry.objects.create(actor=bob, page=page, action="report", reason="An insult")
+    hide(page, moderator, reason="Spam <b>")
+    unhide(page, moderator, reason="No spam")
+    address = f"/a/{page.pk}/history"
+    with django_assert_num_queries(20, exact=False) as few:
+        shown = client.get(f"{address}/").text
+    n_queries = len(few.captured_queries)
+    lines = ["charlie showed this again: No spam", "charlie hid this: Spam &lt;b&gt;"]
+    renamed = "alice renamed “Name movers” to “Movers &amp; shakers”"
+    places = [shown.index(line) for line in (*lines, 'aria-label="to revision 2"', renamed, "to revision 1")]
+    assert places == sorted(places), "by time, the newest first"
+    assert "insult" not in shown
+    events = client.get(f"{address}.json").json()["events"]
+    assert [each["reason"] for each in events] == ["No spam", "Spam <b>", ""]
+    assert "bob reported this: An insult" in client_of(moderator).get(f"{address}/").text
+    # each on the page of the revision that it was done to
+    first = client.get(f"{address}.json?before=2").json()["events"]
+    assert [each["line"] for each in first] == ["alice renamed “Name movers” to “Movers & shakers”"]
+    for n in range(20):
+        tag_page(page, alice, [f"tag-{n}"])
+    with django_assert_num_queries(n_queries):
+        client.get(f"{address}/")

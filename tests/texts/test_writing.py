@@ -298,3 +298,10 @@ def test_what_a_moderator_retracted_its_author_does_not_bring_back(alice: User, 
     with pytest.raises(PermissionDenied, match="Unretract"):
         unretract(note, alice, reason="Right")
     assert unretract(note, moderator, reason="Right").visibility == "published"
+
+
+def test_a_refusal_says_a_title_as_it_is_spelt(ioi: Page, bob: User) -> None:
+    title = Page.objects.get(pk=ioi.pk).title
+    assert title != title.capitalize()
+    with pytest.raises(PermissionDenied, match=f"^Hide {title}: expected"):
+        hide(ioi, bob, reason="x")

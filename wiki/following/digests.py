@@ -74,7 +74,7 @@ def send_digest(preferences: Preferences) -> bool:
 def with_names(notifications: QuerySet[Notification]) -> QuerySet[Notification]:
     """Notifications with all that their lines show, in one query."""
     return notifications.select_related(
-        "revision__author", "page__author", "page__parent__author", "page__parent__parent__author"
+        "revision__author", "entry__actor", "page__author", "page__parent__author", "page__parent__parent__author"
     ).defer("revision__text")
 
 

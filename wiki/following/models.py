@@ -7,33 +7,45 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from wiki.texts.models import Page, Revision
+from wiki.texts.models import AuditEntry, Page, Revision
 
 
 class Reason(models.TextChoices):
-    """Why somebody is told of a revision; of several the first."""
+    """Why somebody is told of a revision, of several the first; or of what was done to a page."""
 
     MENTION = "mention"  # it names them, which no earlier revision of the page did
     REPLY = "reply"  # it answers what they wrote
     EDIT = "edit"  # it changes, or is about, what they watch
     NAMING = "naming"  # it names what they watch, which no earlier revision of the page did
+    ANSWER = "answer"  # a moderator answered their report
+    VISIBILITY = "visibility"  # what they wrote or watch was hidden, taken back, or shown again
+    RENAME = "rename"  # what they watch has another title
 
 
 class Notification(models.Model):
-    """That somebody is told of a revision, once. Whether they may see it is asked whenever it is shown or sent."""
+    """That somebody is told of a revision, or of an entry of the audit log, once. Whether they may see it is asked
+    whenever it is shown or sent."""
 
     receiver = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="notifications")
-    revision = models.ForeignKey(Revision, on_delete=models.CASCADE, related_name="notifications")
-    page = models.ForeignKey(Page, on_delete=models.CASCADE, related_name="notifications")  # the revision's
+    # NULL: of an entry
+    revision = models.ForeignKey(Revision, null=True, on_delete=models.CASCADE, related_name="notifications")
+    # NULL: of a revision
+    entry = models.ForeignKey(AuditEntry, null=True, on_delete=models.CASCADE, related_name="notifications")
+    page = models.ForeignKey(Page, on_delete=models.CASCADE, related_name="notifications")  # the revision's or entry's
     reason = models.CharField(max_length=10, choices=Reason)
-    target = models.CharField(max_length=200, blank=True, default="")  # what they watch; empty: a mention or a reply
+    # what they watch; of an answer where it is read; empty: a mention, a reply, or what they wrote
+    target = models.CharField(max_length=200, blank=True, default="")
     created_at = models.DateTimeField(default=timezone.now)
     read_at = models.DateTimeField(null=True)  # NULL: not read
     mailed_at = models.DateTimeField(null=True)  # NULL: in no digest that was sent
 
     class Meta:
         ordering = ["-created_at", "-id"]
-        constraints = [models.UniqueConstraint(fields=["receiver", "revision"], name="told_once_of_a_revision")]
+        constraints = [
+            models.UniqueConstraint(fields=["receiver", "revision"], name="told_once_of_a_revision"),
+            models.UniqueConstraint(fields=["receiver", "entry"], name="told_once_of_an_entry"),
+            models.CheckConstraint(condition=Q(revision=None) ^ Q(entry=None), name="told_of_a_revision_or_an_entry"),
+        ]
         indexes = [
             models.Index(fields=["receiver", "-created_at", "-id"], name="notifications_of_a_person"),
             models.Index(fields=["receiver"], condition=Q(read_at=None), name="unread_notifications"),
@@ -41,7 +53,16 @@ class Notification(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.reason} of revision {self.revision_id} for {self.receiver_id}"
+        of = f"revision {self.revision_id}" if self.revision_id else f"entry {self.entry_id}"
+        return f"{self.reason} of {of} for {self.receiver_id}"
+
+    @property
+    def remark(self) -> str:
+        """What who did it says of it."""
+        if self.revision is not None:
+            return self.revision.summary
+        assert self.entry is not None
+        return self.entry.reason
 
 
 class Digest(models.TextChoices):

@@ -1,4 +1,5 @@
-"""Telling people of revisions, within the transaction that saves them. A constant number of queries."""
+"""Telling people of revisions and of what is done to pages, within the transaction that does it. A constant number of
+queries."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from django.utils import timezone
 
 from wiki.accounts.models import User
 from wiki.texts.errors import TextError
-from wiki.texts.models import Kind, Page, Revision, TargetForm, Watch
+from wiki.texts.models import AuditEntry, Kind, Page, Revision, TargetForm, Visibility, Watch
 from wiki.texts.targets import targets_of
 
 from .models import Notification, Preferences, Reason
@@ -68,6 +69,36 @@ def tell_of(page: Page, revision: Revision) -> None:
             for user, (reason, target) in sorted(told.items())
         ],
         ignore_conflicts=True,
+    )
+
+
+def tell_of_answer(sender: Any, entry: AuditEntry, reporter: User, address: str, **kwargs: Any) -> None:
+    """Tell who reported a page what came of it."""
+    _tell_of_entry(entry, Reason.ANSWER, {reporter.pk: address})
+
+
+def tell_of_visibility(sender: type[Page], page: Page, entry: AuditEntry, **kwargs: Any) -> None:
+    """Tell the author, and who watches the page where they see it still."""
+    watching = {} if page.visibility == Visibility.HIDDEN else _watching(page)
+    _tell_of_entry(entry, Reason.VISIBILITY, watching | {page.author_id: ""})
+
+
+def tell_of_rename(sender: type[Page], page: Page, entry: AuditEntry, **kwargs: Any) -> None:
+    _tell_of_entry(entry, Reason.RENAME, _watching(page))
+
+
+def _watching(page: Page) -> dict[int, str]:
+    """Who watches the page itself, and by which of its names."""
+    targets = {f"a/{page.pk}", own_target(page), *targets_of(page)}
+    return dict(Watch.objects.filter(target__in=targets, user__is_active=True).values_list("user_id", "target"))
+
+
+def _tell_of_entry(entry: AuditEntry, reason: Reason, receivers: dict[int, str]) -> None:
+    assert entry.page is not None
+    Notification.objects.bulk_create(
+        Notification(receiver_id=user, entry=entry, page=entry.page, reason=reason, target=target)
+        for user, target in sorted(receivers.items())
+        if user != entry.actor_id
     )
 
 

@@ -6,14 +6,14 @@ import dataclasses
 import datetime
 import re
 
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.functions import Coalesce, Length
 from django.http import QueryDict
 
 from analysis.schema import SLUG
-from wiki.texts.access import Person, revisions_visible_to
+from wiki.texts.access import Person, audit_entries_visible_to, revisions_visible_to
 from wiki.texts.links import of_model
-from wiki.texts.models import Kind, Page, Revision, Tag
+from wiki.texts.models import AuditEntry, Kind, Page, Revision, Tag
 from wiki.texts.targets import key_of
 
 PAGE_SIZE = 50
@@ -26,7 +26,7 @@ KINDS = {
     Kind.TALK.value: "talk",
 }
 ONLY = {"": "new and changed", "new": "only new pages"}
-_PLACE = re.compile(r"(-?\d{1,17})-(\d{1,18})", re.ASCII)
+_PLACE = re.compile(r"(-?\d{1,17})-(\d{1,18})(r?)", re.ASCII)
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _MICROSECOND = datetime.timedelta(microseconds=1)
 
@@ -37,10 +37,11 @@ class RecentError(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class Place:
-    """Where a page of changes ended."""
+    """Where a page of changes ended. Of one time revisions come before renames."""
 
     at: datetime.datetime
     pk: int
+    is_rename: bool = False
 
     @classmethod
     def of(cls, text: str) -> Place:
@@ -48,14 +49,14 @@ class Place:
         try:
             if match is None:
                 raise ValueError
-            return cls(_EPOCH + int(match[1]) * _MICROSECOND, int(match[2]))
+            return cls(_EPOCH + int(match[1]) * _MICROSECOND, int(match[2]), bool(match[3]))
         except (ValueError, OverflowError) as error:
             raise RecentError(
                 f"Listing changes: expected a place that a page of them ended at, got “{text[:40]}”."
             ) from error
 
     def __str__(self) -> str:
-        return f"{(self.at - _EPOCH) // _MICROSECOND}-{self.pk}"
+        return f"{(self.at - _EPOCH) // _MICROSECOND}-{self.pk}{'r' if self.is_rename else ''}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,24 +110,13 @@ def _moment(text: str) -> datetime.datetime | None:
 def recent_revisions(filters: Filters, *, user: Person) -> QuerySet[Revision]:
     """The revisions that these filters leave, of what `user` may see, newest first, with what a list shows of each;
     `grew_by` is how many characters longer the text is than the one that it was made of."""
-    revisions = revisions_visible_to(user)
-    if filters.kind or filters.model:
-        # asked of each revision from the newest on: a join would begin with all pages of the kind, and sort
-        pages = Page.objects.filter(pk=OuterRef("page_id"))
-        pages = pages.filter(kind=filters.kind) if filters.kind else pages
-        pages = pages.filter(of_model(filters.model)) if filters.model else pages
-        revisions = revisions.filter(Exists(pages))
+    revisions = revisions_visible_to(user).filter(_asked_for(filters))
     if filters.person:
         revisions = revisions.filter(author__username=filters.person)
-    if filters.tag:
-        tagged = Tag.pages.through.objects.filter(tag__name=filters.tag)
-        revisions = revisions.filter(page__in=tagged.values("page"))
     if filters.only == "new":
         revisions = revisions.filter(n=1)
-    if filters.since:
-        revisions = revisions.filter(created_at__gt=filters.since)
     if filters.before:
-        at, pk = filters.before.at, filters.before.pk
+        at, pk = filters.before.at, 0 if filters.before.is_rename else filters.before.pk
         revisions = revisions.filter(created_at__lte=at).exclude(created_at=at, pk__gte=pk)
     return (
         revisions.annotate(grew_by=Length("text") - Coalesce(Length("base__text"), 0))
@@ -134,3 +124,36 @@ def recent_revisions(filters: Filters, *, user: Person) -> QuerySet[Revision]:
         .select_related("author", "page__author", "page__parent__author", "page__parent__parent__author")
         .order_by("-created_at", "-pk")
     )
+
+
+def recent_renames(filters: Filters, *, user: Person) -> QuerySet[AuditEntry]:
+    """The renames of articles that these filters leave, of what `user` may see, newest first, with what a list shows
+    of each."""
+    entries = audit_entries_visible_to(user).filter(_asked_for(filters), action=AuditEntry.Action.RENAME)
+    if filters.person:
+        entries = entries.filter(actor__username=filters.person)
+    if filters.only == "new":
+        entries = entries.none()
+    if filters.before:
+        at = filters.before.at
+        entries = entries.filter(created_at__lte=at)
+        if filters.before.is_rename:
+            entries = entries.exclude(created_at=at, pk__gte=filters.before.pk)
+    return entries.select_related("actor", "page__author").order_by("-created_at", "-pk")
+
+
+def _asked_for(filters: Filters) -> Q:
+    """What filters ask of the page of a change, and of its time."""
+    condition = Q()
+    if filters.kind or filters.model:
+        # asked of each change from the newest on: a join would begin with all pages of the kind, and sort
+        pages = Page.objects.filter(pk=OuterRef("page_id"))
+        pages = pages.filter(kind=filters.kind) if filters.kind else pages
+        pages = pages.filter(of_model(filters.model)) if filters.model else pages
+        condition &= Q(Exists(pages))
+    if filters.tag:
+        tagged = Tag.pages.through.objects.filter(tag__name=filters.tag)
+        condition &= Q(page__in=tagged.values("page"))
+    if filters.since:
+        condition &= Q(created_at__gt=filters.since)
+    return condition

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from wiki.texts.addresses import name_of
+from wiki.texts.events import what_was_done
 from wiki.texts.models import Kind, Page, Revision
 
 from .models import Notification, Reason
@@ -21,7 +22,15 @@ def what_happened(revision: Revision, page: Page) -> str:
 
 
 def line_of(notification: Notification) -> str:
-    author, name = notification.revision.author.get_username(), name_of(notification.page)
+    revision, entry = notification.revision, notification.entry
+    if entry is not None and notification.reason == Reason.ANSWER:
+        # not which text it is, which may be hidden from its reporter by now
+        return f"{entry.actor.get_username()} answers your {entry.before}"
+    name = name_of(notification.page)
+    if entry is not None:
+        return what_was_done(entry, name)
+    assert revision is not None
+    author = revision.author.get_username()
     match notification.reason:
         case Reason.MENTION:
             return f"{author} mentions you in {name}"
@@ -29,4 +38,4 @@ def line_of(notification: Notification) -> str:
             return f"{author} answers you: {name}"
         case Reason.NAMING:
             return f"{author} names {notification.target}, which you watch, in {name}"
-    return what_happened(notification.revision, notification.page)
+    return what_happened(revision, notification.page)

@@ -14,6 +14,7 @@ from wiki.accounts.models import User
 from wiki.texts.access import may_moderate, require
 from wiki.texts.errors import TextError, TooManyWrites
 from wiki.texts.models import AuditEntry, Page
+from wiki.texts.signals import report_answered
 
 from .access import may_report
 from .models import Report
@@ -73,7 +74,7 @@ def resolve_report(report: Report, moderator: User, outcome: Report.Outcome, *, 
         report.state, report.moderator, report.resolved_at = Report.State.RESOLVED, moderator, timezone.now()
         report.outcome, report.answer = outcome, answer
         report.save(update_fields=["state", "moderator", "resolved_at", "outcome", "answer"])
-        AuditEntry.objects.create(
+        entry = AuditEntry.objects.create(
             actor=moderator,
             page=report.page,
             action=AuditEntry.Action.RESOLVE,
@@ -81,6 +82,7 @@ def resolve_report(report: Report, moderator: User, outcome: Report.Outcome, *, 
             after=outcome,
             reason=answer,
         )
+        report_answered.send(sender=Report, entry=entry, reporter=report.reporter, address=report.get_absolute_url())
         transaction.on_commit(lambda: _tell(report), robust=True)
     return report
 
@@ -96,7 +98,7 @@ def _locked(report: Report, moderator: User, doing: str) -> Report:
 
 
 def _tell(report: Report) -> None:
-    """By e-mail, where the reporter has an address; the report's page says it too."""
+    """By e-mail, where the reporter has an address; the report's page says it too, and a notification leads there."""
     if report.reporter.email:
         text = render_to_string("moderation/email/resolved.txt", {"report": report})
         send_mail("[Loupe] What came of your report", text, from_email=None, recipient_list=[report.reporter.email])

@@ -291,6 +291,8 @@ class AuditEntry(AppendOnly):
         constraints = [
             models.CheckConstraint(condition=Q(page=None) ^ Q(person=None), name="audit_of_a_page_or_a_person")
         ]
+        # lists of recent changes have them, of all that the log has
+        indexes = [models.Index(fields=["-created_at", "-id"], condition=Q(action="rename"), name="recent_renames")]
 
     def __str__(self) -> str:
         return f"{self.action} of page {self.page_id}" if self.page_id else f"{self.action} of {self.person_id}"

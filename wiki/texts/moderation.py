@@ -141,18 +141,18 @@ def _set_visibility(page: Page, actor: User, action: AuditEntry.Action, to: Visi
             earlier = page.audit_entries.filter(action=_Action.RETRACT).first()
             if hidden and earlier and hidden.before == Visibility.RETRACTED:
                 to, page.visibility_reason = Visibility.RETRACTED, earlier.reason
-        _log(page, actor, action, before=page.visibility, after=to, reason=reason)
+        entry = _log(page, actor, action, before=page.visibility, after=to, reason=reason)
         if action != _Action.UNHIDE or to != Visibility.RETRACTED:
             page.visibility_reason = "" if to == Visibility.PUBLISHED else reason
         before, page.visibility = page.visibility, to
         page.save(update_fields=["visibility", "visibility_reason"])
-        visibility_changed.send(sender=Page, page=page, before=before)
+        visibility_changed.send(sender=Page, page=page, before=before, entry=entry)
         bump(scopes_of_page(page))
     return page
 
 
-def _log(page: Page, actor: User, action: AuditEntry.Action, *, before: str, after: str, reason: str) -> None:
-    AuditEntry.objects.create(actor=actor, page=page, action=action, before=before, after=after, reason=reason)
+def _log(page: Page, actor: User, action: AuditEntry.Action, *, before: str, after: str, reason: str) -> AuditEntry:
+    return AuditEntry.objects.create(actor=actor, page=page, action=action, before=before, after=after, reason=reason)
 
 
 def _clean_reason(reason: str, doing: str) -> str:

@@ -6,7 +6,10 @@ from django.dispatch import Signal
 
 # A page has a new revision, and its links are those of it: `page`, `revision`.
 revision_saved = Signal()
-# An article has another title: `page`.
+# An article has another title: `page`, and `entry` of the audit log.
 article_renamed = Signal()
-# A page is hidden, taken back or published again: `page`, and `before`, its visibility until then.
+# A page is hidden, taken back or published again: `page`, `before`, its visibility until then, and `entry` of the audit
+# log.
 visibility_changed = Signal()
+# A report of a page is answered: `entry` of the audit log, `reporter`, and `address`, where they read the answer.
+report_answered = Signal()

@@ -168,10 +168,10 @@ def rename_article(page: Page, author: User, title: str) -> Page:
             # page first, then alias, as where pages are made: PostgreSQL would see a deadlock
             page.save(update_fields=["title", "key"])
             Alias.objects.get_or_create(key=key, defaults={"page": page})
-            AuditEntry.objects.create(
+            entry = AuditEntry.objects.create(
                 actor=author, page=page, action=AuditEntry.Action.RENAME, before=before, after=title
             )
-            article_renamed.send(sender=Page, page=page)
+            article_renamed.send(sender=Page, page=page, entry=entry)
             bump(scopes_of_page(page))
     except IntegrityError:
         _require_free(page, author)  # another page was given the title at the same time

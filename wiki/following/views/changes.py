@@ -13,9 +13,10 @@ from django.utils.feedgenerator import Atom1Feed
 from django.views.decorators.http import require_safe
 
 from wiki.texts.addresses import address_of, name_of
-from wiki.texts.models import Revision
+from wiki.texts.events import what_was_done
+from wiki.texts.models import AuditEntry, Revision
 
-from ..recent import KINDS, NAMES, ONLY, PAGE_SIZE, Filters, Place, RecentError, recent_revisions
+from ..recent import KINDS, NAMES, ONLY, PAGE_SIZE, Filters, Place, RecentError, recent_renames, recent_revisions
 from ..sentences import what_happened
 
 
@@ -31,6 +32,9 @@ class Change:
         self.url = address_of(self.page)
         self.grew_by: int = revision.grew_by  # type: ignore[attr-defined]  # annotated
         self.diff_url = _diff_url(revision)
+        self.remark = revision.summary
+        self.mark = f"revision-{revision.pk}"
+        self.place = Place(revision.created_at, revision.pk)
 
     @property
     def shrank_by(self) -> int:
@@ -54,6 +58,40 @@ class Change:
             "visibility": self.page.visibility,
             "at": self.at.isoformat(),
             "diff": self.diff_url,
+        }
+
+
+class Rename:
+    """That an article has another title, as lists of changes show it beside revisions."""
+
+    diff_url = ""
+
+    def __init__(self, entry: AuditEntry) -> None:
+        assert entry.page is not None
+        self.page = entry.page
+        self.author = entry.actor
+        self.at = entry.created_at
+        self.name = name_of(self.page)
+        self.url = address_of(self.page)
+        self.before, self.after = entry.before, entry.after
+        self.sentence = what_was_done(entry, self.name)
+        self.remark = entry.reason
+        self.mark = f"rename-{entry.pk}"
+        self.place = Place(entry.created_at, entry.pk, is_rename=True)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "page": self.page.pk,
+            "name": self.name,
+            "url": self.url,
+            "kind": self.page.kind,
+            "about": self.page.about,
+            "revision": None,
+            "author": self.author.get_username(),
+            "summary": self.remark,
+            "renamed": [self.before, self.after],
+            "visibility": self.page.visibility,
+            "at": self.at.isoformat(),
         }
 
 
@@ -122,8 +160,8 @@ def recent_atom(request: HttpRequest) -> HttpResponse:
         feed.add_item(
             title=_readable(change.sentence),
             link=absolute(change.diff_url or change.url),
-            description=_readable(change.revision.summary),
-            unique_id=absolute(reverse("recent") + f"#revision-{change.revision.pk}"),
+            description=_readable(change.remark),
+            unique_id=absolute(reverse("recent") + f"#{change.mark}"),
             author_name=change.author.get_username(),
             author_link=absolute(change.author.get_absolute_url()),
             pubdate=change.at,
@@ -133,12 +171,14 @@ def recent_atom(request: HttpRequest) -> HttpResponse:
     return HttpResponse(feed.writeString("utf-8"), content_type="application/atom+xml; charset=utf-8")
 
 
-def _changes(request: HttpRequest, filters: Filters) -> tuple[list[Change], Place | None]:
-    """A page of changes, and where it ends if there are more."""
-    revisions = list(recent_revisions(filters, user=request.user)[: PAGE_SIZE + 1])
-    shown = revisions[:PAGE_SIZE]
-    place = Place(shown[-1].created_at, shown[-1].pk) if len(revisions) > PAGE_SIZE else None
-    return [Change(revision) for revision in shown], place
+def _changes(request: HttpRequest, filters: Filters) -> tuple[list[Change | Rename], Place | None]:
+    """A page of changes, and where it ends if there are more. Two queries."""
+    revisions = [Change(each) for each in recent_revisions(filters, user=request.user)[: PAGE_SIZE + 1]]
+    renames = [Rename(each) for each in recent_renames(filters, user=request.user)[: PAGE_SIZE + 1]]
+    # both are newest first, and the sort leaves revisions before renames of the same time
+    changes: list[Change | Rename] = [*revisions, *renames]
+    changes.sort(key=lambda change: change.at, reverse=True)
+    return changes[:PAGE_SIZE], changes[PAGE_SIZE - 1].place if len(changes) > PAGE_SIZE else None
 
 
 def _kept(request: HttpRequest) -> dict[str, str]:

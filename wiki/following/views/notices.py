@@ -11,11 +11,12 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from wiki.accounts.signing_in import page_of_people
 from wiki.lib.paging import part_of
 from wiki.texts.addresses import address_of
+from wiki.texts.threads import address_in_thread
 
 from ..access import notifications_visible_to
 from ..digests import stop_digests, user_of, with_names
 from ..forms import PreferencesForm
-from ..models import Notification, Preferences
+from ..models import Notification, Preferences, Reason
 from ..notifying import mark_read
 from ..sentences import line_of
 
@@ -48,8 +49,8 @@ def notifications_json(request: HttpRequest) -> JsonResponse:
             "line": line_of(each),
             "reason": each.reason,
             "target": each.target,
-            "url": address_of(each.page),
-            "revision": each.revision.n,
+            "url": _address(each),
+            "revision": each.revision.n if each.revision else None,
             "at": each.created_at.isoformat(),
             "read": each.read_at is not None,
         }
@@ -61,10 +62,11 @@ def notifications_json(request: HttpRequest) -> JsonResponse:
 @require_GET
 @page_of_people
 def notification(request: HttpRequest, pk: int) -> HttpResponse:
-    """Go where it happened; from then on it is read."""
+    """Go where it happened, of a reply into its thread; from then on it is read."""
     told = _own(request, pk)
     mark_read(Notification.objects.filter(pk=told.pk))
-    return HttpResponseRedirect(address_of(told.page))
+    is_answer = told.reason == Reason.ANSWER
+    return HttpResponseRedirect(_address(told) if is_answer else address_in_thread(told.page, user=request.user))
 
 
 @require_POST
@@ -108,5 +110,9 @@ def unsubscribe(request: HttpRequest, token: str) -> HttpResponse:
     return render(request, "following/unsubscribe.html", context)
 
 
+def _address(told: Notification) -> str:
+    return told.target if told.reason == Reason.ANSWER else address_of(told.page)
+
+
 def _own(request: HttpRequest, pk: int) -> Notification:
-    return get_object_or_404(notifications_visible_to(request.user).select_related("page"), pk=pk)
+    return get_object_or_404(notifications_visible_to(request.user).select_related("page__parent"), pk=pk)

@@ -1,4 +1,4 @@
-"""What a text said before: all its revisions, what changed between two, and the way back."""
+"""What a text said before: all its revisions, what else was done to it, what changed between two, and the way back."""
 
 from __future__ import annotations
 
@@ -13,16 +13,18 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from wiki.accounts.models import User
 
-from ..access import Person, may_edit, require, revisions_visible_to
+from ..access import Person, audit_entries_visible_to, may_edit, require, revisions_visible_to
 from ..addresses import address_of, name_of
 from ..comparing import diff, fold
 from ..errors import EditConflict, TextError
-from ..models import Page, Revision
+from ..events import what_was_done
+from ..models import AuditEntry, Page, Revision
 from ..moderation import withheld_revisions
 from ..writing import revert_to
 from .finding import get_page, get_revision, page_of_writers
 
 PER_PAGE = 50
+MAX_EVENTS = 200  # beside one page of revisions
 
 
 @require_safe
@@ -33,7 +35,8 @@ def history(request: HttpRequest, pk: int) -> HttpResponse:
         "page": page,
         "name": name_of(page),
         "url": address_of(page),
-        "revisions": revisions,
+        "rows": _rows(revisions, _events(request, page, revisions, has_older=older is not None)),
+        "n_revisions": len(revisions),
         "withheld": {each.revision.n: each.reason for each in withheld_revisions(page)},
         "older": older,
         "may_edit": may_edit(request.user, page),
@@ -51,6 +54,10 @@ def history_json(request: HttpRequest, pk: int) -> JsonResponse:
             "id": page.pk,
             "name": name_of(page),
             "revisions": [_json(revision, withheld.get(revision.n)) for revision in revisions],
+            "events": [
+                {"at": each.created_at.isoformat(), "line": line, "reason": each.reason}
+                for each, line in _events(request, page, revisions, has_older=older is not None)
+            ],
             "before": older,
         },
         json_dumps_params={"ensure_ascii": False, "indent": 1},
@@ -76,6 +83,30 @@ def _revisions(request: HttpRequest, page: Page) -> tuple[list[Revision], int | 
         found = found.filter(n__lt=int(before))
     shown = list(found[: PER_PAGE + 1])
     return shown[:PER_PAGE], shown[PER_PAGE - 1].n if len(shown) > PER_PAGE else None
+
+
+def _events(
+    request: HttpRequest, page: Page, revisions: list[Revision], *, has_older: bool
+) -> list[tuple[AuditEntry, str]]:
+    """What else was done to a page while it said what these revisions say, of what is for who asks, newest first."""
+    if not revisions:
+        return []
+    entries = audit_entries_visible_to(request.user).filter(page=page).select_related("actor")
+    if has_older:
+        entries = entries.filter(created_at__gte=revisions[-1].created_at)
+    if revisions[0].n < page.version:
+        later = page.revisions.filter(n=revisions[0].n + 1)
+        entries = entries.filter(created_at__lt=later.values("created_at"))
+    return [(entry, what_was_done(entry, "this")) for entry in entries[:MAX_EVENTS]]
+
+
+def _rows(revisions: list[Revision], events: list[tuple[AuditEntry, str]]) -> list[dict[str, Any]]:
+    """Both in one order of time, newest first."""
+    rows: list[dict[str, Any]] = [
+        *({"at": each.created_at, "event": each, "line": line} for each, line in events),
+        *({"at": each.created_at, "revision": each, "place": place} for place, each in enumerate(revisions, start=1)),
+    ]
+    return sorted(rows, key=lambda row: row["at"], reverse=True)
 
 
 @require_safe

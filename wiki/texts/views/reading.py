@@ -17,10 +17,10 @@ from ..links import what_links_here
 from ..models import Alias, Kind, Page, Revision, Visibility
 from ..rendering import Unrendered, render_texts
 from ..targets import key_of, targets_of
+from ..threads import PER_PAGE, is_reply
 from .circuits import drawn_circuit
 from .finding import RELATED, get_page, get_revision
 
-PER_PAGE = 50  # replies or threads
 N_LINKS = 20
 
 
@@ -33,8 +33,10 @@ def article(request: HttpRequest, title: str) -> HttpResponse:
         context = {"title": title, "write_url": address_to_write(title), "may_write": may_write(request.user)}
         return render(request, "texts/unwritten.html", context, status=404)
     if page.key != title:
-        query = request.META.get("QUERY_STRING", "")
-        return HttpResponseRedirect(address_of(page) + (f"?{query}" if query else ""))
+        query = request.GET.copy()
+        if key_of(title) != page.key:
+            query["from"] = title
+        return HttpResponseRedirect(address_of(page) + (f"?{query.urlencode()}" if query else ""))
     return _text_page(request, page)
 
 
@@ -120,6 +122,8 @@ def _text_page(request: HttpRequest, page: Page) -> HttpResponse:
     links = list(what_links_here(targets_of(page), user=user)[: N_LINKS + 1])
     is_editable = may_edit(user, page)
     tags = list(page.tags.all())
+    aliases = [alias.key for alias in page.aliases.all() if alias.key != page.key]
+    asked_for = request.GET.get("from", "")
     context = {
         "page": page,
         "name": name_of(page),
@@ -129,7 +133,9 @@ def _text_page(request: HttpRequest, page: Page) -> HttpResponse:
         "rendered": rendered[0],
         "up": _up(page),
         "tags": tags,
-        "aliases": [alias.key for alias in page.aliases.all() if alias.key != page.key],
+        "aliases": aliases,
+        # of other words than its titles the page says nothing, whatever the address has
+        "redirected_from": asked_for if key_of(asked_for) in aliases else "",
         "circuit": drawn_circuit(page, revision, tags=tags),
         "links": [(link.get_kind_display(), name_of(link.source), address_of(link.source)) for link in links[:N_LINKS]],
         "has_more_links": len(links) > N_LINKS,
@@ -137,15 +143,11 @@ def _text_page(request: HttpRequest, page: Page) -> HttpResponse:
         "threads": [] if is_thread else hanging,
         "part": part,
         "may_edit": is_editable,
-        "may_reply": may_reply(user, page) and not _is_reply(page),
+        "may_reply": may_reply(user, page) and not is_reply(page),
         "may_manage": is_editable or may_retract(user, page),
         "json_url": reverse("text-json", args=[page.pk], query=request.GET),
     }
     return render(request, "texts/text.html", context)
-
-
-def _is_reply(page: Page) -> bool:
-    return page.kind == Kind.TALK and page.parent is not None and page.parent.kind == Kind.TALK
 
 
 def _up(page: Page) -> tuple[str, str]:

@@ -20,11 +20,11 @@ from ..drafts import discard_draft, draft_target, find_draft, keep_draft, new_dr
 from ..errors import AlreadyThere, EditConflict, TextError
 from ..models import Kind, Page
 from ..targets import key_of, normalise, resolve
+from ..threads import PER_PAGE
 from ..writing import create_page, save_revision
 from .conflicts import conflict_page, merged_text
 from .finding import get_page, gives_back_what_was_typed, page_of_writers
 from .forms import SESSION_ENDED, Form, number
-from .reading import PER_PAGE
 
 # Of a text that is there, or of a new one and where it would be.
 _DRAFT = re.compile(r"page/[1-9][0-9]{0,17}|new/(?:article|summary|talk)/[^\0]*", re.ASCII)
