@@ -56,13 +56,15 @@ def _preview(request: HttpRequest, context: dict[str, object], *, status: int) -
 @require_safe
 def writing_help(request: HttpRequest) -> HttpResponse:
     """How texts are written: the document of the repository."""
-    return render(request, "texts/help.html", {"rendered": _help()})
+    title, rendered = _help()
+    return render(request, "texts/help.html", {"title": title, "rendered": rendered})
 
 
 @functools.cache
-def _help() -> markdown.Rendered:
-    text = (settings.BASE_DIR / "docs" / "markdown.md").read_text()
-    return render_text(text, user=AnonymousUser(), prefix="help")
+def _help() -> tuple[str, markdown.Rendered]:
+    """Its title, which is that of the page, and what stands below."""
+    title, _, text = (settings.BASE_DIR / "docs" / "markdown.md").read_text().partition("\n")
+    return title.removeprefix("# "), render_text(text, user=AnonymousUser(), prefix="help")
 
 
 @require_safe
