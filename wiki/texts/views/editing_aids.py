@@ -15,9 +15,12 @@ from wiki import markdown
 from wiki.accounts.models import User
 
 from ..access import may_write, require
+from ..circuits import cut_for_drawing
 from ..completing import LONGEST, complete_embed, complete_link, complete_person
+from ..models import Kind
 from ..rendering import render_text
 from ..throttling import seconds_to_wait
+from .circuits import drawn
 
 PREVIEWS_A_MINUTE = 60
 KINDS = ("link", "embed", "person")
@@ -33,17 +36,19 @@ def preview(request: HttpRequest) -> HttpResponse:
         response = _preview(request, {"sentence": sentence}, status=429)
         response["Retry-After"] = str(seconds)
         return response
-    slug = request.GET.get("model", "")
+    text, slug = request.POST.get("text", ""), request.GET.get("model", "")
     try:
         rendered = render_text(
-            request.POST.get("text", ""),
+            text,
             user=request.user,
             prefix="preview",
             model_slug=slug if SLUG.fullmatch(slug) else "",
         )
+        circuit = drawn(text, tags=[]) if request.GET.get("kind") == Kind.ARTICLE else None
     except markdown.UnreadableTextError as error:
         return _preview(request, {"sentence": str(error)}, status=400)
-    return _preview(request, {"rendered": rendered}, status=200)
+    parts = cut_for_drawing(rendered.html) if circuit else (rendered.html, "")
+    return _preview(request, {"parts": parts, "circuit": circuit}, status=200)
 
 
 def _preview(request: HttpRequest, context: dict[str, object], *, status: int) -> HttpResponse:

@@ -13,6 +13,7 @@ from django.views.decorators.http import require_safe
 
 from ..access import Person, may_edit, may_reply, may_retract, may_write, pages_visible_to
 from ..addresses import address_of, address_to_write, name_of
+from ..circuits import cut_for_drawing
 from ..links import what_links_here
 from ..models import Alias, Kind, Page, Revision, Visibility
 from ..rendering import Unrendered, render_texts
@@ -120,17 +121,18 @@ def _text_page(request: HttpRequest, page: Page) -> HttpResponse:
     links = list(what_links_here(targets_of(page), user=user)[: N_LINKS + 1])
     is_editable = may_edit(user, page)
     tags = list(page.tags.all())
+    circuit = drawn_circuit(page, revision, tags=tags)
     context = {
         "page": page,
         "name": name_of(page),
         "watch_target": targets_of(page)[0],
         "revision": revision,
         "is_newest": revision.n == page.version,
-        "rendered": rendered[0],
+        "parts": cut_for_drawing(rendered[0].html) if circuit else (rendered[0].html, ""),
         "up": _up(page),
         "tags": tags,
         "aliases": [alias.key for alias in page.aliases.all() if alias.key != page.key],
-        "circuit": drawn_circuit(page, revision, tags=tags),
+        "circuit": circuit,
         "links": [(link.get_kind_display(), name_of(link.source), address_of(link.source)) for link in links[:N_LINKS]],
         "has_more_links": len(links) > N_LINKS,
         "replies": list(zip(replies, rendered[1:], strict=True)),

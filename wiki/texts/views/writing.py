@@ -36,7 +36,7 @@ def new_article(request: HttpRequest) -> HttpResponse:
     title = request.GET.get("title", "").replace("\0", "")[:300]
     # by the address, not by what is typed: a draft is kept and discarded under one name however the title changes
     target = new_draft_target(Kind.ARTICLE, key_of(title)[:200])
-    form = Form("A new article", target, back=reverse("articles"), title=title, needs_title=True)
+    form = Form("A new article", target, back=reverse("articles"), kind=Kind.ARTICLE, title=title, needs_title=True)
     return _write_new(request, form, Kind.ARTICLE)
 
 
@@ -175,6 +175,7 @@ def edit_text(request: HttpRequest, pk: int) -> HttpResponse:
         draft_target(page),
         back=address_of(page),
         model_slug=page.model_slug,
+        kind=Kind(page.kind),
         text=page.current.text,
         summary="",
         base_version=page.version,
