@@ -39,6 +39,7 @@ class Form:
     error: str = ""
     already: str = ""  # the address of what is in the way
     draft: Draft | None = None  # what the form was filled with
+    newer: Page | None = None  # the page, where it was saved since the revision that the draft began from
     status: int = 200
     headers: dict[str, str] = dataclasses.field(default_factory=dict)
 

@@ -17,7 +17,7 @@ from wiki.components.addresses import component_url
 from ..access import may_edit, may_read, may_reply, may_write, pages_visible_to, require
 from ..addresses import address_of, name_of
 from ..drafts import discard_draft, draft_target, find_draft, keep_draft, new_draft_target
-from ..errors import AlreadyThere, EditConflict, TextError
+from ..errors import AlreadyThere, EditConflict, NotChosen, TextError
 from ..models import Kind, Page
 from ..targets import key_of, normalise, resolve
 from ..writing import create_page, save_revision
@@ -184,10 +184,15 @@ def edit_text(request: HttpRequest, pk: int) -> HttpResponse:
         require(may_edit(user, page), form.heading, user=user, page=page)
         if request.GET.get("draft") != "no" and (draft := find_draft(user, form.target)):
             form.fill(draft)
+            form.newer = page if draft.base_version < page.version else None
         return form.answer(request)
     form.take(request)
     if request.POST.get("do") in {"merge", "merge-edit"}:
-        form.text, form.base_version = merged_text(request, page, form)
+        try:
+            form.text, form.base_version = merged_text(request, page, form)
+        except NotChosen as error:
+            form.refuse(error)
+            return conflict_page(request, page, form, error)
     if answer := form.aside(request, page=page):
         return answer
     assert isinstance(user, User)
