@@ -75,6 +75,32 @@ def test_a_missing_article_offers_to_be_written(client: Client, db: None) -> Non
     assert "/write/article/?title=never+written" in text_of(response)
 
 
+def test_a_missing_article_is_named_as_it_was_asked_for(article: Page, alice: User, client: Client) -> None:
+    said = text_of(client.get("/w/keyhole-heads/"))
+    assert "<h1>Keyhole heads</h1>" in said
+    assert "/write/article/?title=Keyhole+heads" in said
+    save_revision(article, alice, "See [[keyhole Heads]].", base_version=1)
+    assert "<h1>Keyhole Heads</h1>" in text_of(client.get("/w/keyhole-heads/"))
+
+
+def test_a_second_summary_leads_to_the_first(gpt2: LanguageModel, alice: User) -> None:
+    first = create_page(alice, Kind.SUMMARY, "Looks back. See [[L5H1]].", about="gpt2/L5H1")
+    answer = client_of(alice).post("/write/summary/?about=gpt2/L5H1", {"text": "Looks.", "do": "save"})
+    assert "gpt2/L5H1 has its summary already" in text_of(answer)
+    assert f'<a href="/a/{first.pk}/">Read what is there</a>' in text_of(answer)
+
+
+def test_a_text_is_not_among_what_links_to_it(gpt2: LanguageModel, alice: User, client: Client) -> None:
+    own = create_page(alice, Kind.SUMMARY, "See [[L5H1]].", about="gpt2/L5H1")
+    for path in ("", "links/"):
+        assert "Nothing yet." in text_of(client.get(f"/a/{own.pk}/{path}"))
+    assert client.get(f"/a/{own.pk}.json").json()["linked_from"] == []
+    other = create_page(alice, Kind.ARTICLE, "See [[gpt2/L5H1]].", title="Guide")
+    for path in ("", "links/"):
+        assert "Guide</a>" in text_of(client.get(f"/a/{own.pk}/{path}"))
+    assert [each["id"] for each in client.get(f"/a/{own.pk}.json").json()["linked_from"]] == [other.pk]
+
+
 def test_earlier_titles_and_other_spellings_lead_to_the_article(article: Page, alice: User, client: Client) -> None:
     rename_article(article, alice, "Name mover heads")
     assert client.get("/w/name-movers/?rev=1").headers["Location"] == "/w/name-mover-heads/?rev=1"
@@ -87,7 +113,11 @@ def test_earlier_titles_and_other_spellings_lead_to_the_article(article: Page, a
     ("sent", "status", "sentence"),
     [
         ({"title": "L5H1", "text": "typed words"}, 400, "expected up to 200 characters that are no component's name"),
-        ({"title": "Name movers", "text": "typed words"}, 400, "there is “Name movers” of that name already"),
+        (
+            {"title": "Name movers", "text": "typed words"},
+            400,
+            "“Name movers” leads to the article “Name movers” already",
+        ),
         ({"title": "Long", "text": "typed words" + "x" * 200_001}, 400, "expected at most 200,000 bytes"),
         ({"title": "Deep", "text": "typed words" + "\n" + "> " * 99}, 400, "typed words"),
         ({"title": "Empty", "text": "  "}, 400, "expected some words, got none"),
@@ -159,7 +189,7 @@ def test_who_may_not_write_is_told_and_keeps_the_text(article: Page, reader: Use
     assert client.get(f"/a/{article.pk}/edit/").status_code == 403
     response = client.post(f"/a/{article.pk}/edit/", {"text": "typed words", "base_version": "1", "do": "save"})
     assert response.status_code == 403
-    assert "expected a researcher of this site, got somebody, who is a Reader." in text_of(response)
+    assert "expected a researcher of this site, got somebody, who is a reader." in text_of(response)
     assert "typed words" in text_of(response)
 
 
@@ -490,7 +520,7 @@ def test_a_rename_says_nothing_of_a_hidden_page(moderator: User, alice: User, bo
     hide(hidden, moderator, reason="spam")
     response = client_of(bob).post(f"/a/{own.pk}/rename/", {"title": "Taken"})
     assert response.status_code == 400
-    assert "there is a page of that name already" in text_of(response)
+    assert "leads to a page already" in text_of(response)
     assert "nobody should read" not in text_of(response)
 
 

@@ -16,7 +16,6 @@ from ..merging import Clash, Merge, Settled, merge
 from ..models import Page, Revision
 from .forms import Form, number
 
-
 CHOICES = ("yours", "theirs", "both")
 
 

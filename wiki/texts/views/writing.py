@@ -52,7 +52,12 @@ def new_summary(request: HttpRequest) -> HttpResponse:
     there = Page.objects.filter(kind=Kind.SUMMARY, model_slug=slug, component=component).first()
     if there is not None and may_read(request.user, there) and request.method != "POST":
         return HttpResponseRedirect(reverse("edit-text", args=[there.pk]))
-    form = Form(f"What {about} does", new_draft_target(Kind.SUMMARY, about), back=back, model_slug=slug)
+    form = Form(
+        f"What {about} does" if component else f"What is known of {about}",
+        new_draft_target(Kind.SUMMARY, about),
+        back=back,
+        model_slug=slug,
+    )
     return _write_new(request, form, Kind.SUMMARY, about=about)
 
 
@@ -151,7 +156,7 @@ def _part_of(page: Page) -> str:
 def _seen_at(page: Page, user: User) -> str:
     """Where somebody sees what they have just written."""
     if page.kind == Kind.SUMMARY and (here := _part_of(page)):
-        return here
+        return f"{here}#summary"
     if page.parent is None or page.parent.kind != Kind.TALK:
         return address_of(page)
     n_before = pages_visible_to(user).filter(parent=page.parent, pk__lt=page.pk).count()
@@ -170,6 +175,7 @@ def edit_text(request: HttpRequest, pk: int) -> HttpResponse:
     except (Http404, PermissionDenied) as error:
         return _given_back(request, Form("Editing a text", f"page/{pk}", reverse("drafts"), summary=""), error)
     assert page.current is not None
+    assert isinstance(user, User)
     form = Form(
         f"Editing {name_of(page)}",
         draft_target(page),
@@ -187,16 +193,11 @@ def edit_text(request: HttpRequest, pk: int) -> HttpResponse:
             form.newer = page if draft.base_version < page.version else None
         return form.answer(request)
     form.take(request)
-    if request.POST.get("do") in {"merge", "merge-edit"}:
-        try:
-            form.text, form.base_version = merged_text(request, page, form)
-        except NotChosen as error:
-            form.refuse(error)
-            return conflict_page(request, page, form, error)
-    if answer := form.aside(request, page=page):
-        return answer
-    assert isinstance(user, User)
     try:
+        if request.POST.get("do") in {"merge", "merge-edit"}:
+            form.text, form.base_version = merged_text(request, page, form)
+        if answer := form.aside(request, page=page):
+            return answer
         if not form.text.strip():
             raise TextError(f"{form.heading}: expected some words, got none; what nobody should read can be retracted.")
         save_revision(
@@ -207,7 +208,8 @@ def edit_text(request: HttpRequest, pk: int) -> HttpResponse:
             summary=form.summary or "",
             submission=form.submission,
         )
-    except EditConflict as conflict:
+    except (EditConflict, NotChosen) as conflict:
+        form.error = str(conflict) if isinstance(conflict, NotChosen) else ""
         form.keep(user, page=page)
         return conflict_page(request, page, form, conflict)
     except (TextError, PermissionDenied) as error:
