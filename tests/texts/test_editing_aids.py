@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -249,3 +250,9 @@ def test_the_page_on_writing_is_found_from_articles_and_editors(client: Client, 
     client.force_login(alice)
     assert 'href="/help/writing/"' in client.get("/write/article/").text
     assert client.get("/help/writing/").text.count("<h1>Writing texts</h1>") == 1
+
+
+def test_headings_on_writing_follow_that_of_the_page(client: Client, db: None) -> None:
+    levels = re.findall(r"<h(\d)", client.get("/help/writing/").text)
+    assert levels[:2] == ["1", "2"]
+    assert set(levels) == {"1", "2"}

@@ -67,9 +67,9 @@ def writing_help(request: HttpRequest) -> HttpResponse:
 
 @functools.cache
 def _help() -> tuple[str, markdown.Rendered]:
-    """Its title, which is that of the page, and what stands below."""
+    """Its title, which is that of the page, and what stands below, whose headings are then of the first level."""
     title, _, text = (settings.BASE_DIR / "docs" / "markdown.md").read_text().partition("\n")
-    return title.removeprefix("# "), render_text(text, user=AnonymousUser(), prefix="help")
+    return title.removeprefix("# "), render_text(text.replace("\n## ", "\n# "), user=AnonymousUser(), prefix="help")
 
 
 @require_safe

@@ -139,6 +139,7 @@ def _text_page(request: HttpRequest, page: Page) -> HttpResponse:
         "revision": revision,
         "is_newest": revision.n == page.version,
         "parts": cut_for_drawing(rendered[0].html) if circuit else (rendered[0].html, ""),
+        "headings": rendered[0].headings,
         "up": _up(page),
         "tags": tags,
         "aliases": [alias.key for alias in page.aliases.all() if alias.key != page.key],
