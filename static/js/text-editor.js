@@ -26,6 +26,8 @@ class TextEditor extends HTMLElement {
         this.shown = ""; // the text that the preview shows
         this.completion = new Completion(this.field, this.getAttribute("complete"), this.getAttribute("model"));
         this.field.addEventListener("input", () => this.later(WAIT));
+        this.querySelector(".without-script")?.remove(); // else Enter in another field of the form would press it
+        this.field.addEventListener("keydown", (event) => this.onKey(event));
         this.preview.hidden = false;
         this.show();
         this.setAttribute("ready", "");
@@ -35,6 +37,14 @@ class TextEditor extends HTMLElement {
         clearTimeout(this.timer);
         this.asking?.abort();
         this.completion.close();
+    }
+
+    /** Ctrl or Cmd with Enter saves. */
+    onKey(event) {
+        if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey) || event.defaultPrevented) return;
+        event.preventDefault();
+        const form = this.closest("form");
+        form.requestSubmit(form.querySelector("button:not([type='button'])"));
     }
 
     later(milliseconds) {

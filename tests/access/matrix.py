@@ -145,7 +145,7 @@ ROWS = {
     ),
     "discard-draft": Row("/drafts/discard/", post={"published": EVERYBODY}, data={"target": "page/{page}"}),
     "written-by": Row("/people/author/texts/", EVERYBODY, shows=("published", "retracted", "hidden")),
-    "writing-help": Row("/write/help/", EVERYBODY),
+    "writing-help": Row("/help/writing/", EVERYBODY),
     "preview": Row("/write/preview/", post=TYPED____, data={"text": "Some words"}),
     "complete": Row("/complete/?kind=link&q=about", EVERYBODY, shows=("published", "hidden")),
     "new-article": Row("/write/article/", WRITERS__, TYPED____, {"title": "New", "text": "Some words"}),

@@ -366,3 +366,59 @@ def test_no_vector_runs_in_preview_completion_card_or_caption(
     assert page.evaluate("window.__reported") is None
     assert page.locator(".preview :is(script, [style], [onload], [onerror], iframe, svg:not(.scale))").count() == 0
     assert refused == []
+
+
+LONG = "\n\n".join(["The lead.", *(f"# Part {n}\n\n" + "Some words of it. " * 30 for n in range(3))])
+BLOCK = "\n\n```circuit\nmodel: tiny\nL0H1 -> L1H2: K-composition\nL0H3\n```\n"
+
+
+@pytest.mark.parametrize("key", ["Control+Enter", "Meta+Enter"])
+def test_a_text_is_saved_from_the_keyboard(page: Page, live_server: LiveServer, alice: User, key: str) -> None:
+    article = create_page(alice, Kind.ARTICLE, LONG, title="Guide")
+    page.goto(f"{live_server.url}/a/{article.pk}/edit/")
+    page.wait_for_selector("text-editor[ready]")
+    page.locator("textarea").fill("Rewritten.")
+    page.locator("textarea").press("Enter")
+    page.locator("textarea").press(key)
+    page.wait_for_url(f"{live_server.url}/w/guide/")
+    expect(page.locator(".text")).to_contain_text("Rewritten.")
+
+
+def test_the_editor_is_as_high_as_there_is_room_beside_its_preview(
+    page: Page, live_server: LiveServer, alice: User
+) -> None:
+    article = create_page(alice, Kind.ARTICLE, LONG + BLOCK, title="Guide")
+    page.set_viewport_size({"width": 1440, "height": 900})
+    page.goto(f"{live_server.url}/a/{article.pk}/edit/")
+    expect(page.locator(".preview figure.circuit svg")).to_be_visible()
+    field, preview = page.locator("textarea").bounding_box(), page.locator(".preview").bounding_box()
+    assert field
+    assert preview
+    assert field["height"] >= 0.6 * 900
+    assert preview["x"] >= field["x"] + field["width"]
+    assert not page.get_by_role("button", name="Preview").count()
+
+
+@pytest.mark.parametrize("width", [1440, 390])
+def test_an_article_stands_in_the_middle_with_headings_that_are_seen(
+    page: Page, live_server: LiveServer, alice: User, width: int
+) -> None:
+    create_page(alice, Kind.ARTICLE, LONG + BLOCK, title="Guide")
+    page.set_viewport_size({"width": width, "height": 900})
+    page.goto(f"{live_server.url}/w/guide/")
+    size = "([selector]) => parseFloat(getComputedStyle(document.querySelector(selector)).fontSize)"
+    assert page.evaluate(size, [".text h2"]) >= 1.3 * page.evaluate(size, [".text p"])
+    text, reading = page.locator(".text").bounding_box(), page.locator(".reading").bounding_box()
+    aside = page.locator(".reading aside").bounding_box()
+    assert text
+    assert reading
+    assert aside
+    assert text["width"] <= 44 * 16
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    if width == 1440:
+        assert aside["x"] > text["x"] + text["width"]
+        left, right = text["x"], width - aside["x"] - aside["width"]
+        assert abs(left - right) < 20
+        expect(page.get_by_role("link", name="Part 2")).to_be_visible()
+    else:
+        assert aside["y"] > text["y"] + text["height"]

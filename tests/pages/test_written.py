@@ -42,7 +42,8 @@ def body(client: Client, path: str) -> str:
 def test_an_unwritten_part_says_so_and_where_to_write(client: Client, model: LanguageModel, part: str) -> None:
     page = body(client, ADDRESSES[part])
     about = f"tiny/{part}".rstrip("/")
-    assert "Nobody has said what this does yet" in page
+    unsaid = "said what this does" if part else "written what is known of this model"
+    assert f"Nobody has {unsaid} yet" in page
     for address in ("summary", "note", "talk"):
         assert f'href="/write/{address}/?about={about}"' in page
 
@@ -89,6 +90,9 @@ def test_a_summary_can_say_itself_what_it_is_part_of(client: Client, model: Lang
     summary("See [[part-of::The circuit]] and [[part-of::A dream]].")
     data = client.get("/m/tiny/L1H2.json").json()["texts"]
     assert [item["name"] for item in data["circuits"]] == ["The circuit"]
+    assert re.search(r"Part of the circuit\s+<a", body(client, "/m/tiny/L1H2/"))
+    tag_page(article("[[part-of::tiny/L1H2]]", title="Another"), person("alice"), ["circuit"])
+    assert re.search(r"Part of the circuits\s+<a", body(client, "/m/tiny/L1H2/"))
     assert data["articles"] == []
 
 

@@ -14,6 +14,7 @@ from pytest_django import DjangoAssertNumQueries
 from wiki.accounts.models import User
 from wiki.components.models import LanguageModel
 from wiki.search.models import Entry
+from wiki.search.snippets import snippet_of
 from wiki.texts.drafts import keep_draft
 from wiki.texts.models import Kind, Page, Visibility
 from wiki.texts.moderation import hide, retract, tag_page, unhide
@@ -337,3 +338,19 @@ def test_the_longest_text_is_kept_and_found(client: Client, alice: User) -> None
     article(alice, "Different", " ".join(f"word{i}" for i in range(20_000)))
     assert names(client, "first") == ["Long"]
     assert names(client, "word15000") == ["Different"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("Seen: ![[gpt2/L5H1?text=2&q=5]] there.", "Seen: gpt2/L5H1 there."),
+        ("Seen: ![[gpt2/L5H1?text=2&q=5|Looks back]] there.", "Seen: Looks back there."),
+        ("Seen: ![[L5H1?metric=entropy]].", "Seen: L5H1."),
+        ("It costs $5 and $10.", "It costs $5 and $10."),
+        ("So $A_{qk} \\le \\mathrm{max}$ holds.", "So A_qk le max holds."),
+        ("So\n\n$$\n\\frac{QK^T}{\\sqrt{d}}\\,\\alpha\n$$\n\nholds.", "So QK^T d alpha holds."),
+        ("A [[same-role-as::gpt2/L5H5]] is it?", "A gpt2/L5H5 is it?"),
+    ],
+)
+def test_snippets_show_embeds_and_maths_as_they_are_read(text: str, said: str) -> None:
+    assert "".join(piece.text for piece in snippet_of(text, set())) == said

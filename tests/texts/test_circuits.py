@@ -154,3 +154,47 @@ def test_notes_of_edges_are_text(client: Client, alice: User, gpt2: LanguageMode
         page = client.get(path).content.decode()
         assert "<script>alert" not in page
         assert "<img src=x" not in page
+
+
+BLOCK = "```circuit\nmodel: gpt2\nL1H1 -> L2H2{}\n```"
+
+
+def test_the_drawing_stands_where_the_block_does(client: Client, alice: User, gpt2: LanguageModel) -> None:
+    create_page(alice, Kind.ARTICLE, f"Before.\n\n{BLOCK.format(': x')}\n\nAfter.\n\n{BLOCK.format('')}", title="Guide")
+    html = client.get("/w/guide/").content.decode()
+    places = [html.index(words) for words in (">Before.<", '<figure class="circuit"', ">After.<")]
+    assert places == sorted(places)
+    assert html.count('<figure class="circuit"') == 1
+    assert "language-circuit" not in html
+
+
+def test_the_drawing_of_what_is_linked_stands_below_the_lead(client: Client, alice: User, gpt2: LanguageModel) -> None:
+    create_page(alice, Kind.ARTICLE, "The lead.\n\nAfter [[part-of::gpt2/L1H1]].", title="Guide")
+    html = client.get("/w/guide/").content.decode()
+    places = [html.index(words) for words in (">The lead.<", '<figure class="circuit"', ">After <")]
+    assert places == sorted(places)
+
+
+@pytest.mark.parametrize(("note", "says_numbers"), [("", False), (": K-composition", True)])
+def test_numbers_are_spoken_of_where_arrows_have_them(
+    client: Client, alice: User, gpt2: LanguageModel, note: str, says_numbers: bool
+) -> None:
+    create_page(alice, Kind.ARTICLE, BLOCK.format(note), title="Guide")
+    html = client.get("/w/guide/").content.decode()
+    assert ("its number that of the list" in html) == says_numbers
+    assert ('<g class="number">' in html) == says_numbers
+
+
+@pytest.mark.parametrize("headers", [{}, {"X-Fragment": "preview"}])
+def test_the_preview_of_an_article_draws_its_circuit(
+    client: Client, alice: User, gpt2: LanguageModel, headers: dict[str, str]
+) -> None:
+    client.force_login(alice)
+    (address,) = set(re.findall(r'"(/write/preview/[^"]*)"', unescape(client.get("/write/article/").text)))
+    shown = client.post(address, {"text": f"Before.\n\n{BLOCK.format('')}"}, headers=headers).text
+    assert shown.index("Before.") < shown.index('<figure class="circuit"')
+    assert "language-circuit" not in shown
+    # a summary is no circuit: saved it shows the block as it is typed
+    summary = client.post("/write/preview/?kind=summary", {"text": BLOCK.format("")}, headers=headers).text
+    assert "language-circuit" in summary
+    assert '<figure class="circuit"' not in summary

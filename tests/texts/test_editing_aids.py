@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -237,8 +238,21 @@ def test_every_name_that_accounts_allow_can_be_mentioned(name: str, text: str) -
 
 
 def test_what_can_be_written_is_said_on_a_page(client: Client, db: None) -> None:
-    page = client.get("/write/help/")
+    page = client.get("/help/writing/")
     assert page.status_code == 200
     for words in ("Writing texts", "![[gpt2/L5H1?metric=induction]]", "circuit"):
         assert words in page.text
     assert 'class="refusal"' not in page.text
+
+
+def test_the_page_on_writing_is_found_from_articles_and_editors(client: Client, alice: User) -> None:
+    assert 'href="/help/writing/"' in client.get("/w/").text
+    client.force_login(alice)
+    assert 'href="/help/writing/"' in client.get("/write/article/").text
+    assert client.get("/help/writing/").text.count("<h1>Writing texts</h1>") == 1
+
+
+def test_headings_on_writing_follow_that_of_the_page(client: Client, db: None) -> None:
+    levels = re.findall(r"<h(\d)", client.get("/help/writing/").text)
+    assert levels[:2] == ["1", "2"]
+    assert set(levels) == {"1", "2"}

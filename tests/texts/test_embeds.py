@@ -14,6 +14,7 @@ from pytest_django import DjangoAssertNumQueries, Settings
 from analysis.store import open_artifact
 from tests.markdown.vectors import assert_allowed, elements, xss_vectors
 from tests.pages.building import build_measured_model, build_model, build_survey
+from wiki.accounts.models import User
 from wiki.components.models import LanguageModel
 from wiki.experiments.results import artifact_path
 from wiki.texts.embeds import MAX_FIGURES
@@ -160,3 +161,30 @@ def test_no_vector_in_the_query_or_caption_of_an_embed_leaves_what_is_allowed(mo
         words = vector.replace("[", "(").replace("]", ")").replace("|", "").replace("\n", " ")[:250]
         for name in ("text", "q", "metric", "figure", "survey", "view"):
             assert_allowed(html(f"![[tiny/L1H2?{name}={words}]]\n\nin ![[tiny/L1H2?{name}={words}|{words}]]"))
+
+
+@pytest.mark.parametrize("around", ["{}", "It gives {} here."])
+@pytest.mark.parametrize(
+    ("embed", "sentence"),
+    [
+        (
+            "tiny/L1H2#induction_repeated",
+            "expected what of it after “?”, as in ![[tiny/L1H2?metric=induction_repeated]], got “#induction_repeated”.",
+        ),
+        ("tiny/L1H2?histogram", "as in ![[tiny/L1H2?figure=histogram]], got “histogram”."),
+        ("tiny/L1H2?metrik=entropy", "got “metrik”."),
+        ("tiny?colour=red", "as in ![[tiny?figure=map]], got “colour”."),
+        ("Induction", "Showing “Induction”: expected a model or a part of one that is here, as in ![[gpt2/L5H1]]"),
+        ("@alice", "Showing “@alice”: expected a model or a part of one"),
+    ],
+)
+def test_what_cannot_be_shown_says_how_it_is_written(
+    model: LanguageModel, alice: User, around: str, embed: str, sentence: str
+) -> None:
+    text = around.format(f"![[{embed}]]")
+    assert sentence in plain(text)
+    assert "<img" not in html(text)
+
+
+def test_a_known_view_in_a_sentence_stays_a_link(model: LanguageModel) -> None:
+    assert plain("See ![[tiny/L1H2?text=sotu.0&q=5|this]].") == "See this."

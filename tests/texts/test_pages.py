@@ -75,6 +75,32 @@ def test_a_missing_article_offers_to_be_written(client: Client, db: None) -> Non
     assert "/write/article/?title=never+written" in text_of(response)
 
 
+def test_a_missing_article_is_named_as_it_was_asked_for(article: Page, alice: User, client: Client) -> None:
+    said = text_of(client.get("/w/keyhole-heads/"))
+    assert "<h1>Keyhole heads</h1>" in said
+    assert "/write/article/?title=Keyhole+heads" in said
+    save_revision(article, alice, "See [[keyhole Heads]].", base_version=1)
+    assert "<h1>Keyhole Heads</h1>" in text_of(client.get("/w/keyhole-heads/"))
+
+
+def test_a_second_summary_leads_to_the_first(gpt2: LanguageModel, alice: User) -> None:
+    first = create_page(alice, Kind.SUMMARY, "Looks back. See [[L5H1]].", about="gpt2/L5H1")
+    answer = client_of(alice).post("/write/summary/?about=gpt2/L5H1", {"text": "Looks.", "do": "save"})
+    assert "gpt2/L5H1 has its summary already" in text_of(answer)
+    assert f'<a href="/a/{first.pk}/">Read what is there</a>' in text_of(answer)
+
+
+def test_a_text_is_not_among_what_links_to_it(gpt2: LanguageModel, alice: User, client: Client) -> None:
+    own = create_page(alice, Kind.SUMMARY, "See [[L5H1]].", about="gpt2/L5H1")
+    for path in ("", "links/"):
+        assert "Nothing yet." in text_of(client.get(f"/a/{own.pk}/{path}"))
+    assert client.get(f"/a/{own.pk}.json").json()["linked_from"] == []
+    other = create_page(alice, Kind.ARTICLE, "See [[gpt2/L5H1]].", title="Guide")
+    for path in ("", "links/"):
+        assert "Guide</a>" in text_of(client.get(f"/a/{own.pk}/{path}"))
+    assert [each["id"] for each in client.get(f"/a/{own.pk}.json").json()["linked_from"]] == [other.pk]
+
+
 def test_earlier_titles_and_other_spellings_lead_to_the_article(article: Page, alice: User, client: Client) -> None:
     rename_article(article, alice, "Name mover heads")
     assert client.get("/w/name-movers/?rev=1").headers["Location"] == "/w/name-mover-heads/?rev=1&from=name-movers"
@@ -87,7 +113,11 @@ def test_earlier_titles_and_other_spellings_lead_to_the_article(article: Page, a
     ("sent", "status", "sentence"),
     [
         ({"title": "L5H1", "text": "typed words"}, 400, "expected up to 200 characters that are no component's name"),
-        ({"title": "Name movers", "text": "typed words"}, 400, "there is “Name movers” of that name already"),
+        (
+            {"title": "Name movers", "text": "typed words"},
+            400,
+            "“Name movers” leads to the article “Name movers” already",
+        ),
         ({"title": "Long", "text": "typed words" + "x" * 200_001}, 400, "expected at most 200,000 bytes"),
         ({"title": "Deep", "text": "typed words" + "\n" + "> " * 99}, 400, "typed words"),
         ({"title": "Empty", "text": "  "}, 400, "expected some words, got none"),
@@ -159,7 +189,7 @@ def test_who_may_not_write_is_told_and_keeps_the_text(article: Page, reader: Use
     assert client.get(f"/a/{article.pk}/edit/").status_code == 403
     response = client.post(f"/a/{article.pk}/edit/", {"text": "typed words", "base_version": "1", "do": "save"})
     assert response.status_code == 403
-    assert "expected a researcher of this site, got somebody" in text_of(response)
+    assert "expected a researcher of this site, got somebody, who is a reader." in text_of(response)
     assert "typed words" in text_of(response)
 
 
@@ -194,7 +224,7 @@ def test_of_two_who_edit_at_once_nobody_loses_a_word(article: Page, alice: User,
 
 @pytest.mark.parametrize(
     ("choice", "merged"),
-    [("yours", "mine\n"), ("theirs", "hers\n"), ("both", "hers\nmine\n"), ("else", "hers\nmine\n")],
+    [("yours", "mine\n"), ("theirs", "hers\n"), ("both", "hers\nmine\n")],
 )
 def test_where_both_changed_the_same_lines_the_writer_chooses(
     article: Page, alice: User, bob: User, choice: str, merged: str
@@ -203,6 +233,8 @@ def test_where_both_changed_the_same_lines_the_writer_chooses(
     second, edit = client_of(bob), f"/a/{article.pk}/edit/"
     conflict = second.post(edit, {"text": "mine\n", "base_version": "1", "do": "save"})
     assert 'name="clash-0"' in text_of(conflict)
+    assert "checked" not in text_of(conflict)
+    assert "1 place below was changed by both of you" in text_of(conflict)
     sent = {**hidden_fields(conflict), "text": "mine\n", "clash-0": choice}
     edited = second.post(edit, {**sent, "do": "merge-edit"})
     assert edited.status_code == 200
@@ -212,6 +244,35 @@ def test_where_both_changed_the_same_lines_the_writer_chooses(
     article.refresh_from_db()
     assert article.current is not None
     assert article.current.text == merged
+
+
+@pytest.mark.parametrize("do", ["merge", "merge-edit"])
+@pytest.mark.parametrize("second_choice", [{}, {"clash-1": "else"}])
+def test_nothing_is_put_together_before_every_clash_is_decided(
+    article: Page, alice: User, bob: User, do: str, second_choice: dict[str, str]
+) -> None:
+    save_revision(article, alice, "hers\ntwo\nhers too\n", base_version=1)
+    sent = {"text": "mine\ntwo\nmine too\n", "base_version": "1", "theirs": "2", "clash-0": "theirs"}
+    answer = client_of(bob).post(f"/a/{article.pk}/edit/", {**sent, **second_choice, "do": do})
+    assert answer.status_code == 400
+    assert "got nothing for 1 of them" in text_of(answer)
+    assert "mine too" in text_of(answer)
+    checked = re.findall(r'name="clash-(\d)"\s+value="(\w+)"\s+required\s+checked', text_of(answer))
+    assert checked == [("0", "theirs")]
+    article.refresh_from_db()
+    assert article.version == 2
+
+
+def test_a_draft_of_an_older_revision_says_what_was_saved_since(article: Page, alice: User, bob: User) -> None:
+    keep_draft(bob, draft_target(article), "half a", page=article, base_version=1)
+    edit = f"/a/{article.pk}/edit/"
+    assert "was saved since this draft" not in text_of(client_of(bob).get(edit))
+    save_revision(article, alice, "hers\n", base_version=1)
+    said = text_of(client_of(bob).get(edit))
+    assert "Revision 2 by alice was saved since this draft" in " ".join(said.split())
+    assert f'href="/a/{article.pk}/diff/?from=1&to=2"' in said
+    assert client_of(bob).get(f"/a/{article.pk}/diff/?from=1&to=2").status_code == 200
+    assert "was saved since this draft" not in text_of(client_of(bob).get(f"{edit}?draft=no"))
 
 
 def test_a_conflict_shows_nothing_of_a_withheld_revision(
@@ -332,7 +393,10 @@ def test_a_summary_is_one_a_component_and_named_in_any_notation(gpt2: LanguageMo
     writer = client_of(alice)
     saved = writer.post("/write/summary/?about=gpt2/5.1", {"text": "See [[L5H5]].", "do": "save"})
     page = Page.objects.get()
-    assert (page.about, saved.headers["Location"]) == ("gpt2/L5H1", "/m/gpt2/L5H1/")
+    assert (page.about, saved.headers["Location"]) == ("gpt2/L5H1", "/m/gpt2/L5H1/#summary")
+    edited = writer.post(f"/a/{page.pk}/edit/", {"text": "See [[L5H5]]!", "base_version": "1", "do": "save"})
+    assert edited.headers["Location"] == "/m/gpt2/L5H1/#summary"
+    assert 'id="summary"' in text_of(writer.get("/m/gpt2/L5H1/"))
     assert 'href="/m/gpt2/L5H5/"' in text_of(writer.get(f"/a/{page.pk}/"))
     assert writer.get("/write/summary/?about=gpt2/L5H1").headers["Location"] == f"/a/{page.pk}/edit/"
     again = writer.post("/write/summary/?about=gpt2/L5H1", {"text": "Another.", "do": "save"})
@@ -374,7 +438,7 @@ def test_a_reply_is_shown_on_the_page_of_replies_that_it_is_on(
     assert f'id="{place}"' in text_of(client_of(alice).get(address))
 
 
-@pytest.mark.parametrize("about", ["", "gpt9/L5H1", "gpt2/L99H1", "gpt2/L5%0AH1", "name-movers", "@alice", "gpt2/"])
+@pytest.mark.parametrize("about", ["", "gpt9/L5H1", "gpt2/L99H1", "name-movers", "@alice", "gpt2/"])
 @pytest.mark.parametrize("kind", ["summary", "talk"])
 def test_what_is_not_there_is_not_written_about(
     article: Page, gpt2: LanguageModel, alice: User, kind: str, about: str
@@ -456,7 +520,7 @@ def test_a_rename_says_nothing_of_a_hidden_page(moderator: User, alice: User, bo
     hide(hidden, moderator, reason="spam")
     response = client_of(bob).post(f"/a/{own.pk}/rename/", {"title": "Taken"})
     assert response.status_code == 400
-    assert "there is a page of that name already" in text_of(response)
+    assert "leads to a page already" in text_of(response)
     assert "nobody should read" not in text_of(response)
 
 

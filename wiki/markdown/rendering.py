@@ -30,7 +30,7 @@ from .parsing import parser, plain_text
 from .sanitising import sanitise
 
 # Kept with rendered texts and raised whenever a text renders otherwise than before, by a newer library too.
-VERSION = 2
+VERSION = 3
 
 _PREFIX = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
 _LANGUAGE = re.compile(r"[A-Za-z0-9+#.-]{1,30}")

@@ -30,11 +30,14 @@ from .neuron_values import values_of
 from .numbers import with_small_error
 from .ranks import ordinal
 from .reading import reading_once
+from .state import NAMES as HEAD_STATE
 
 # A text that embeds from more surveys of models than this gets links for the rest.
 MAX_SURVEYS = 8
 # The figure of a page where the text names none.
 FIRST = {"model": "map", "layer": "patterns", "head": "pattern", "neuron": "examples"}
+# What an embed may ask for after its “?”: what addresses of pages say, and which of their figures it is.
+KNOWN = {*HEAD_STATE, "metric", "figure", "top", "end", "x", "y", "map", "sort", "order", "where", "min", "max", "page"}
 N_KEYS = 3  # that an alternative text names
 _HASH = re.compile(r"\b([0-9a-f]{8})[0-9a-f]{56}\b")  # the first digits are enough below a figure
 _SIZE = re.compile(r'<svg [^>]*?width="(\d+)"[^>]*? height="(\d+)"')
@@ -46,10 +49,34 @@ def fill_embeds(embeds: Sequence[Embed]) -> Mapping[Embed, markdown.Filling]:
     surveys = dict.fromkeys((embed.model.slug, embed.asked.get("survey", "")) for embed in embeds)
     read = set(list(surveys)[:MAX_SURVEYS])
     with reading_once():
-        return {embed: _filling(embed) for embed in embeds if (embed.model.slug, embed.asked.get("survey", "")) in read}
+        fillings = {
+            embed: _unknown(embed) or _filling(embed)
+            for embed in embeds
+            if (embed.model.slug, embed.asked.get("survey", "")) in read
+        }
+    return {embed: filling for embed, filling in fillings.items() if filling is not None}
 
 
-def _filling(embed: Embed) -> markdown.Filling:
+def _unknown(embed: Embed) -> markdown.Absent | None:
+    """What an embed asks for that no page has, and how it may have been meant."""
+    unknown = next((name for name in embed.asked if name not in KNOWN), None)
+    if unknown is None:
+        return None
+    kind, word = _kind(embed), unknown.removeprefix("#")
+    metrics = [metric.key for metric in METRICS if metric.component.value == kind]
+    meant = f"figure={word if (kind, word) in FIGURES else FIRST.get(kind, '…')}"
+    if metrics and (kind, word) not in FIGURES:
+        meant = f"metric={word if word in metrics else metrics[0]}"
+    whole = f"{embed.model.slug}/{embed.component}" if embed.component else embed.model.slug
+    return markdown.Absent(
+        f"Showing {whole}: expected what of it after “?”, as in ![[{whole}?{meant}]], got “{unknown[:80]}”."
+    )
+
+
+def _filling(embed: Embed) -> markdown.Filling | None:
+    """What an embed shows, or why nothing; None: it is a link."""
+    if embed.is_link:
+        return None
     try:
         measurements = measurements_of(embed.model, survey=embed.asked.get("survey", ""))
         if embed.is_number:

@@ -141,7 +141,7 @@ class Written:
     def belongs(self) -> list[tuple[str, list[Named]]]:
         """What it is said to belong to and to be like."""
         groups = [
-            ("Part of the circuits", self.circuits),
+            ("Part of the circuit" if len(self.circuits) == 1 else "Part of the circuits", self.circuits),
             ("Part of", self.articles),
             ("Same role as", self.same_role),
         ]

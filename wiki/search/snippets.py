@@ -10,7 +10,14 @@ from .words import words_of
 
 LENGTH = 240  # characters
 MAX_READ = 50_000  # of a text; a snippet of a longer one is of its beginning
-_LINK = re.compile(r"!?\[\[(?:[a-z-]+::)?([^\[\]|\n]*(?:\[\d+\])?)(?:\|([^\[\]\n]*))?\]\]")
+_LINK = re.compile(r"(!?)\[\[(?:[a-z-]+::)?([^\[\]|\n]*(?:\[\d+\])?)(?:\|([^\[\]\n]*))?\]\]")
+_MATHS = re.compile(r"\$\$(.+?)\$\$|(?<![\\$\w])\$(?!\s)([^$\n]+)(?<!\s)\$(?!\d)", re.DOTALL)
+# Commands of TeX: those that only set what follows, those that name a sign, and what stands between.
+_SETTING, _SIGN, _SPACING = (
+    re.compile(r"\\[A-Za-z]+\s*(?=\{)"),
+    re.compile(r"\\([A-Za-z]+)"),
+    re.compile(r"\\.|\}\s*\{"),
+)
 _MARKS = re.compile(r"^[ \t]*(?:#{1,6}|>|[-*+]|\d+\.)[ \t]+|[*`~]{1,3}|\[([^\]]*)\]\([^)]*\)", re.MULTILINE)
 
 
@@ -41,8 +48,20 @@ def snippet_of(text: str, terms: Set[str]) -> list[Piece]:
 
 
 def _plain(text: str) -> str:
-    text = _LINK.sub(lambda match: match[2] or match[1], text)
+    text = _LINK.sub(_shown, _MATHS.sub(_without_commands, text))
     return " ".join(_MARKS.sub(lambda match: match[1] or "", text).split())
+
+
+def _shown(link: re.Match[str]) -> str:
+    """What a link or an embed is called: of an embed not what it shows of its component."""
+    is_embed, target, words = link.groups()
+    return words or (re.split(r"[?#]", target, maxsplit=1)[0] if is_embed else target)
+
+
+def _without_commands(maths: re.Match[str]) -> str:
+    """A formula as its letters: `A_{qk}` is `A_qk`, `\\alpha` is `alpha`."""
+    source = _SPACING.sub(" ", _SIGN.sub(r"\1", _SETTING.sub("", maths[1] or maths[2])))
+    return re.sub(r"[{}]", "", source)
 
 
 def _window(text: str, found: list[tuple[int, str]]) -> tuple[int, int]:

@@ -33,6 +33,8 @@ TAG = "circuit"  # of articles that are circuits
 MOST_NODES, MOST_EDGES = 80, 200
 LONGEST_NOTE = 200
 
+# As `wiki.markdown` renders a block.
+_BLOCK = re.compile(r'<pre><code class="language-circuit">.*?</code></pre>\n?', re.DOTALL)
 _ARROW = re.compile(r"\s*(?:->|→)\s*")
 # Of the drawing, in its own units.
 NODE_WIDTH, NODE_HEIGHT, PASS_WIDTH, GAP, ROW, LEFT, TOP = 84, 28, 10, 24, 78, 52, 20
@@ -94,6 +96,15 @@ def circuit_of(text: str, *, tags: Iterable[str]) -> Circuit:
     if not nodes and TAG in set(tags):
         nodes = linked.get(LinkKind.MENTIONS, [])
     return dataclasses.replace(said, nodes=tuple(dict.fromkeys(nodes))[:MOST_NODES])
+
+
+def cut_for_drawing(html: str) -> tuple[str, str]:
+    """A rendered text in two, without the blocks that its drawing says: what stands before the drawing and after it.
+
+    It stands in the place of the first block, else below the first paragraph."""
+    block = _BLOCK.search(html)
+    at = block.start() if block else html.find("</p>") + len("</p>") if html.startswith("<p>") else 0
+    return html[:at], _BLOCK.sub("", html[at:])
 
 
 def _component(name: str, scope: str) -> str | None:
@@ -182,6 +193,15 @@ class Drawing:
         """The components at no edge."""
         joined = {id(end) for arrow in self.arrows for end in (arrow.source, arrow.target)}
         return [node for node in self.nodes if id(node) not in joined]
+
+    @property
+    def has_missing(self) -> bool:
+        return not all(node.url for node in self.nodes)
+
+    @property
+    def has_numbers(self) -> bool:
+        """Whether any arrow has its number: those that say something have."""
+        return any(arrow.note for arrow in self.arrows)
 
     @property
     def words(self) -> str:

@@ -22,7 +22,7 @@ class Embed:
 
     model: LanguageModel
     component: Component | None  # None: of the model as a whole
-    query: str
+    query: str  # or, where it was written with “#” for “?”, that and what follows it
     alone: bool  # it is all of its paragraph
 
     @functools.cached_property
@@ -36,9 +36,9 @@ class Embed:
         return self.component is not None and "metric" in self.asked and "figure" not in self.asked
 
     @property
-    def is_shown(self) -> bool:
-        """Whether it is anything but a link: figures need a paragraph of their own."""
-        return self.is_number or self.alone
+    def is_link(self) -> bool:
+        """Whether it is a link alone, if all that it asks for is known: figures need a paragraph of their own."""
+        return not self.is_number and not self.alone
 
 
 # What is left out of the answer is a link.
@@ -55,7 +55,9 @@ def fills_embeds(fill: Fill) -> Fill:
 
 def filled(embeds: Iterable[Embed]) -> Mapping[Embed, markdown.Filling]:
     """What the first of these embeds show."""
-    shown = [embed for embed in dict.fromkeys(embeds) if embed.is_shown]
-    numbers = [embed for embed in shown if embed.is_number][:MAX_NUMBERS]
-    figures = [embed for embed in shown if not embed.is_number][:MAX_FIGURES]
-    return _registered[0](numbers + figures) if _registered and shown else {}
+    distinct = list(dict.fromkeys(embeds))
+    numbers = [embed for embed in distinct if embed.is_number][:MAX_NUMBERS]
+    figures = [embed for embed in distinct if not embed.is_number and embed.alone][:MAX_FIGURES]
+    links = [embed for embed in distinct if embed.is_link and embed.query][:MAX_NUMBERS]
+    shown = [*numbers, *figures, *links]
+    return _registered[0](shown) if _registered and shown else {}

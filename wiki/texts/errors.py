@@ -43,8 +43,21 @@ class AlreadyThere(TextError):  # noqa: N818 (it says what is the matter)
         self.page = page
 
 
+class NotChosen(TextError):  # noqa: N818 (it says what is the matter)
+    """Of lines that both changed nobody said which to keep, so nothing was put together."""
+
+    def __init__(self, *, base: Revision, theirs: Revision, yours: str, n_open: int) -> None:
+        super().__init__(
+            "Putting both together: expected yours, theirs or both for every place that both changed, "
+            f"got nothing for {n_open} of them."
+        )
+        self.base, self.theirs, self.yours = base, theirs, yours
+
+
 class EditConflict(TextError):  # noqa: N818 (what wikis call it)
     """The page was saved by somebody else since `base`, which the author saw; nothing was changed. `merge` helps."""
+
+    status = 409
 
     def __init__(self, *, base: Revision, theirs: Revision, yours: str) -> None:
         super().__init__(

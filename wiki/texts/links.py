@@ -18,7 +18,7 @@ from .access import Person, links_visible_to
 from .circuits import blocks_of
 from .errors import TextError
 from .models import Alias, Link, LinkKind, Page, TargetForm
-from .targets import normalise
+from .targets import normalise, targets_of
 from .versions import bump, scopes_of_text
 
 # So many new links or seconds may pass until wanted titles are counted again; with fewer links they always are.
@@ -108,6 +108,11 @@ def what_links_here(targets: Iterable[str], *, user: Person) -> QuerySet[Link]:
         .select_related("source__author", "source__parent__author", "source__parent__parent__author")
         .order_by("-id")
     )
+
+
+def links_to_page(page: Page, *, user: Person) -> QuerySet[Link]:
+    """The links that lead to a page from others, the newest first."""
+    return what_links_here(targets_of(page), user=user).exclude(source=page)
 
 
 def of_model(slug: str, *, page: str = "") -> Q:

@@ -63,7 +63,8 @@ def _answers(
         known = {}
         for written, target in targets.items():
             answer = _resolved(written, target, found.get(target))
-            filling = fillings.get(of_text[written]) if written in of_text else None
+            embed = of_text.get(written)
+            filling = fillings.get(embed) if embed else _why_not_shown(written)
             if answer is not None:
                 known[written] = dataclasses.replace(answer, filling=filling) if filling else answer
         answers.append(known)
@@ -73,7 +74,18 @@ def _answers(
 def _embed(written: markdown.Target, found: Resolution | None) -> Embed | None:
     if written.kind is not markdown.Kind.EMBED or found is None or found.model is None:
         return None
-    return Embed(found.model, found.component, written.query, written.alone)
+    _, sharp, fragment = written.text.partition("#")
+    return Embed(found.model, found.component, sharp + fragment or written.query, written.alone)
+
+
+def _why_not_shown(written: markdown.Target) -> markdown.Absent | None:
+    """Why an embed of what is no part of a model shows nothing."""
+    if written.kind is not markdown.Kind.EMBED:
+        return None
+    return markdown.Absent(
+        f"Showing “{written.text}”: expected a model or a part of one that is here, as in ![[gpt2/L5H1]]; "
+        "a text is linked to without the “!”."
+    )
 
 
 @dataclasses.dataclass(frozen=True)

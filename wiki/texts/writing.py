@@ -291,8 +291,12 @@ def _require_free(page: Page, author: User) -> None:
     elif page.kind == Kind.SUMMARY:
         other = Page.objects.filter(kind=Kind.SUMMARY, model_slug=page.model_slug, component=page.component).first()
     if other is not None and other.pk != page.pk:
-        shown = f"“{other.title}”" if other.title and may_read(author, other) else "a page"
-        raise AlreadyThere(f"Writing {page.title or page.about}: there is {shown} of that name already.", page=other)
+        if page.kind == Kind.SUMMARY:
+            raise AlreadyThere(f"{page.about} has its summary already: add to that one what it lacks.", page=other)
+        shown = f"the article “{other.title}”" if may_read(author, other) else "a page"
+        raise AlreadyThere(
+            f"“{page.title}” leads to {shown} already: choose another title, or add to what is there.", page=other
+        )
 
 
 def _a(kind: Kind) -> str:

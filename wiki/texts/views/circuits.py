@@ -15,7 +15,12 @@ def drawn_circuit(page: Page, revision: Revision, *, tags: list[Tag]) -> Drawn |
     """The circuit that a revision of an article describes; None where it describes none."""
     if page.kind != Kind.ARTICLE:
         return None
-    circuit = circuit_of(revision.text, tags=[tag.name for tag in tags])
+    return drawn(revision.text, tags=[tag.name for tag in tags])
+
+
+def drawn(text: str, *, tags: list[str]) -> Drawn | None:
+    """The circuit of an article with this text and these tags; None where it describes none."""
+    circuit = circuit_of(text, tags=tags)
     return draw(circuit, models_of([circuit])) if circuit.nodes or circuit.unread else None
 
 

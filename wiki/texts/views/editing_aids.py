@@ -15,9 +15,12 @@ from wiki import markdown
 from wiki.accounts.models import User
 
 from ..access import may_write, require
+from ..circuits import cut_for_drawing
 from ..completing import LONGEST, complete_embed, complete_link, complete_person
+from ..models import Kind
 from ..rendering import render_text
 from ..throttling import seconds_to_wait
+from .circuits import drawn
 
 PREVIEWS_A_MINUTE = 60
 KINDS = ("link", "embed", "person")
@@ -33,17 +36,19 @@ def preview(request: HttpRequest) -> HttpResponse:
         response = _preview(request, {"sentence": sentence}, status=429)
         response["Retry-After"] = str(seconds)
         return response
-    slug = request.GET.get("model", "")
+    text, slug = request.POST.get("text", ""), request.GET.get("model", "")
     try:
         rendered = render_text(
-            request.POST.get("text", ""),
+            text,
             user=request.user,
             prefix="preview",
             model_slug=slug if SLUG.fullmatch(slug) else "",
         )
+        circuit = drawn(text, tags=[]) if request.GET.get("kind") == Kind.ARTICLE else None
     except markdown.UnreadableTextError as error:
         return _preview(request, {"sentence": str(error)}, status=400)
-    return _preview(request, {"rendered": rendered}, status=200)
+    parts = cut_for_drawing(rendered.html) if circuit else (rendered.html, "")
+    return _preview(request, {"parts": parts, "circuit": circuit}, status=200)
 
 
 def _preview(request: HttpRequest, context: dict[str, object], *, status: int) -> HttpResponse:
@@ -56,13 +61,15 @@ def _preview(request: HttpRequest, context: dict[str, object], *, status: int) -
 @require_safe
 def writing_help(request: HttpRequest) -> HttpResponse:
     """How texts are written: the document of the repository."""
-    return render(request, "texts/help.html", {"rendered": _help()})
+    title, rendered = _help()
+    return render(request, "texts/help.html", {"title": title, "rendered": rendered})
 
 
 @functools.cache
-def _help() -> markdown.Rendered:
-    text = (settings.BASE_DIR / "docs" / "markdown.md").read_text()
-    return render_text(text, user=AnonymousUser(), prefix="help")
+def _help() -> tuple[str, markdown.Rendered]:
+    """Its title, which is that of the page, and what stands below, whose headings are then of the first level."""
+    title, _, text = (settings.BASE_DIR / "docs" / "markdown.md").read_text().partition("\n")
+    return title.removeprefix("# "), render_text(text.replace("\n## ", "\n# "), user=AnonymousUser(), prefix="help")
 
 
 @require_safe

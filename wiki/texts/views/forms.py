@@ -13,7 +13,7 @@ from wiki.accounts.models import User
 
 from ..drafts import keep_draft
 from ..errors import TextError
-from ..models import Draft, Page
+from ..models import Draft, Kind, Page
 
 SESSION_ENDED = (
     "Saving: expected somebody who is signed in, got nobody; your session ended. Sign in in another tab and save "
@@ -29,6 +29,7 @@ class Form:
     target: str  # the draft that it is kept in
     back: str  # where cancelling leads
     model_slug: str = ""
+    kind: Kind | None = None  # None: nothing shows by it
     title: str | None = None  # None: the text has no title
     needs_title: bool = False
     text: str = ""
@@ -38,6 +39,7 @@ class Form:
     error: str = ""
     already: str = ""  # the address of what is in the way
     draft: Draft | None = None  # what the form was filled with
+    newer: Page | None = None  # the page, where it was saved since the revision that the draft began from
     status: int = 200
     headers: dict[str, str] = dataclasses.field(default_factory=dict)
 

@@ -15,9 +15,8 @@ from wiki.lib.paging import part_of
 
 from ..access import drafts_visible_to, may_write, pages_visible_to, revisions_visible_to
 from ..addresses import address_of, address_to_write, name_of
-from ..links import wanted_targets, what_links_here
+from ..links import links_to_page, wanted_targets
 from ..models import Draft, Kind, Page, Tag, Visibility
-from ..targets import targets_of
 from .finding import get_page
 
 PER_PAGE = 50
@@ -72,7 +71,7 @@ def wanted(request: HttpRequest) -> HttpResponse:
 def links_to(request: HttpRequest, pk: int) -> HttpResponse:
     """Everything that links to a text."""
     page = get_page(request.user, pk)
-    found = what_links_here(targets_of(page), user=request.user)
+    found = links_to_page(page, user=request.user)
     part = part_of(found, PER_PAGE, request.GET.get("page"))
     links = [(link.get_kind_display(), name_of(link.source), address_of(link.source)) for link in part.object_list]
     context = {"page": page, "name": name_of(page), "url": address_of(page), "part": part, "links": links}

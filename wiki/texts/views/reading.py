@@ -11,10 +11,11 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
-from ..access import Person, may_edit, may_reply, may_retract, may_write, pages_visible_to
+from ..access import Person, links_visible_to, may_edit, may_reply, may_retract, may_write, pages_visible_to
 from ..addresses import address_of, address_to_write, name_of
-from ..links import what_links_here
-from ..models import Alias, Kind, Page, Revision, Visibility
+from ..circuits import cut_for_drawing
+from ..links import links_to_page
+from ..models import Alias, Kind, Page, Revision, TargetForm, Visibility
 from ..rendering import Unrendered, render_texts
 from ..targets import key_of, targets_of
 from ..threads import PER_PAGE, is_reply
@@ -29,8 +30,9 @@ def article(request: HttpRequest, title: str) -> HttpResponse:
     """An article by its key; another spelling or an earlier title leads there."""
     page = _article_called(title, user=request.user)
     if page is None:
-        # The place to write it, with the title as it was asked for.
-        context = {"title": title, "write_url": address_to_write(title), "may_write": may_write(request.user)}
+        # The place to write it, with the title as it was asked for
+        words = _asked_words(title, user=request.user)
+        context = {"title": words, "write_url": address_to_write(words), "may_write": may_write(request.user)}
         return render(request, "texts/unwritten.html", context, status=404)
     if page.key != title:
         query = request.GET.copy()
@@ -54,7 +56,7 @@ def text(request: HttpRequest, pk: int) -> HttpResponse:
 def text_json(request: HttpRequest, pk: int) -> JsonResponse:
     page = get_page(request.user, pk)
     revision = _asked_revision(request, page)
-    links = what_links_here(targets_of(page), user=request.user)[:PER_PAGE]
+    links = links_to_page(page, user=request.user)[:PER_PAGE]
     return JsonResponse(
         {
             "id": page.pk,
@@ -96,6 +98,15 @@ def _article_called(title: str, *, user: Person) -> Page | None:
     return pages.filter(pk=alias.page_id).first() if alias else None
 
 
+def _asked_words(title: str, *, user: Person) -> str:
+    """A title that nobody has written, as a text that links to it spells it, else as words."""
+    if title != key_of(title) or "\0" in title:
+        return title
+    links = links_visible_to(user).filter(form=TargetForm.TITLE, target=title)
+    words = links.order_by("id").values_list("words", flat=True).first() or title.replace("-", " ")
+    return words[:1].upper() + words[1:]
+
+
 def _asked_revision(request: HttpRequest, page: Page) -> Revision:
     """The revision that `?rev=` names, or the current one."""
     if "rev" in request.GET:
@@ -119,24 +130,26 @@ def _text_page(request: HttpRequest, page: Page) -> HttpResponse:
         *(Unrendered(reply.current.text, f"text-{reply.pk}", page.model_slug) for reply in replies if reply.current),
     ]
     rendered, _ = render_texts(unrendered, user=user)
-    links = list(what_links_here(targets_of(page), user=user)[: N_LINKS + 1])
+    links = list(links_to_page(page, user=user)[: N_LINKS + 1])
     is_editable = may_edit(user, page)
     tags = list(page.tags.all())
     aliases = [alias.key for alias in page.aliases.all() if alias.key != page.key]
     asked_for = request.GET.get("from", "")
+    circuit = drawn_circuit(page, revision, tags=tags)
     context = {
         "page": page,
         "name": name_of(page),
         "watch_target": targets_of(page)[0],
         "revision": revision,
         "is_newest": revision.n == page.version,
-        "rendered": rendered[0],
+        "parts": cut_for_drawing(rendered[0].html) if circuit else (rendered[0].html, ""),
+        "headings": rendered[0].headings,
         "up": _up(page),
         "tags": tags,
         "aliases": aliases,
         # of other words than its titles the page says nothing, whatever the address has
         "redirected_from": asked_for if key_of(asked_for) in aliases else "",
-        "circuit": drawn_circuit(page, revision, tags=tags),
+        "circuit": circuit,
         "links": [(link.get_kind_display(), name_of(link.source), address_of(link.source)) for link in links[:N_LINKS]],
         "has_more_links": len(links) > N_LINKS,
         "replies": list(zip(replies, rendered[1:], strict=True)),

@@ -17,7 +17,7 @@ from wiki.components.addresses import component_url
 from ..access import may_edit, may_read, may_reply, may_write, pages_visible_to, require
 from ..addresses import address_of, name_of
 from ..drafts import discard_draft, draft_target, find_draft, keep_draft, new_draft_target
-from ..errors import AlreadyThere, EditConflict, TextError
+from ..errors import AlreadyThere, EditConflict, NotChosen, TextError
 from ..models import Kind, Page
 from ..targets import key_of, normalise, resolve
 from ..threads import PER_PAGE
@@ -36,7 +36,7 @@ def new_article(request: HttpRequest) -> HttpResponse:
     title = request.GET.get("title", "").replace("\0", "")[:300]
     # by the address, not by what is typed: a draft is kept and discarded under one name however the title changes
     target = new_draft_target(Kind.ARTICLE, key_of(title)[:200])
-    form = Form("A new article", target, back=reverse("articles"), title=title, needs_title=True)
+    form = Form("A new article", target, back=reverse("articles"), kind=Kind.ARTICLE, title=title, needs_title=True)
     return _write_new(request, form, Kind.ARTICLE)
 
 
@@ -52,7 +52,12 @@ def new_summary(request: HttpRequest) -> HttpResponse:
     there = Page.objects.filter(kind=Kind.SUMMARY, model_slug=slug, component=component).first()
     if there is not None and may_read(request.user, there) and request.method != "POST":
         return HttpResponseRedirect(reverse("edit-text", args=[there.pk]))
-    form = Form(f"What {about} does", new_draft_target(Kind.SUMMARY, about), back=back, model_slug=slug)
+    form = Form(
+        f"What {about} does" if component else f"What is known of {about}",
+        new_draft_target(Kind.SUMMARY, about),
+        back=back,
+        model_slug=slug,
+    )
     return _write_new(request, form, Kind.SUMMARY, about=about)
 
 
@@ -150,7 +155,7 @@ def _part_of(page: Page) -> str:
 def _seen_at(page: Page, user: User) -> str:
     """Where somebody sees what they have just written."""
     if page.kind == Kind.SUMMARY and (here := _part_of(page)):
-        return here
+        return f"{here}#summary"
     if page.parent is None or page.parent.kind != Kind.TALK:
         return address_of(page)
     n_before = pages_visible_to(user).filter(parent=page.parent, pk__lt=page.pk).count()
@@ -169,11 +174,13 @@ def edit_text(request: HttpRequest, pk: int) -> HttpResponse:
     except (Http404, PermissionDenied) as error:
         return _given_back(request, Form("Editing a text", f"page/{pk}", reverse("drafts"), summary=""), error)
     assert page.current is not None
+    assert isinstance(user, User)
     form = Form(
         f"Editing {name_of(page)}",
         draft_target(page),
         back=address_of(page),
         model_slug=page.model_slug,
+        kind=Kind(page.kind),
         text=page.current.text,
         summary="",
         base_version=page.version,
@@ -182,14 +189,14 @@ def edit_text(request: HttpRequest, pk: int) -> HttpResponse:
         require(may_edit(user, page), form.heading, user=user, page=page)
         if request.GET.get("draft") != "no" and (draft := find_draft(user, form.target)):
             form.fill(draft)
+            form.newer = page if draft.base_version < page.version else None
         return form.answer(request)
     form.take(request)
-    if request.POST.get("do") in {"merge", "merge-edit"}:
-        form.text, form.base_version = merged_text(request, page, form)
-    if answer := form.aside(request, page=page):
-        return answer
-    assert isinstance(user, User)
     try:
+        if request.POST.get("do") in {"merge", "merge-edit"}:
+            form.text, form.base_version = merged_text(request, page, form)
+        if answer := form.aside(request, page=page):
+            return answer
         if not form.text.strip():
             raise TextError(f"{form.heading}: expected some words, got none; what nobody should read can be retracted.")
         save_revision(
@@ -200,7 +207,8 @@ def edit_text(request: HttpRequest, pk: int) -> HttpResponse:
             summary=form.summary or "",
             submission=form.submission,
         )
-    except EditConflict as conflict:
+    except (EditConflict, NotChosen) as conflict:
+        form.error = str(conflict) if isinstance(conflict, NotChosen) else ""
         form.keep(user, page=page)
         return conflict_page(request, page, form, conflict)
     except (TextError, PermissionDenied) as error:
