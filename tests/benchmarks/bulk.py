@@ -201,8 +201,8 @@ class Writing:
         self._revisions, self._notifications = [], []
 
     def _moderate(self) -> None:
-        """Tags, and what was hidden or taken back, with the log of it."""
-        actor, entries = self._people[MODERATOR], []
+        """Tags, and what was hidden or taken back, with the log of it and who is told."""
+        actor, entries, told = self._people[MODERATOR], [], []
         names = sorted({tag for page in self._crowd.pages for tag in page.tags})
         Tag.objects.bulk_create([Tag(name=name) for name in names])
         tags, given = {tag.name: tag for tag in Tag.objects.all()}, []
@@ -217,18 +217,38 @@ class Writing:
                 )
             if page.visibility != "published":
                 hidden = page.visibility == "hidden"
-                entries.append(
-                    AuditEntry(
-                        actor=actor if hidden else self._people[page.author],
-                        page_id=page.pk,
-                        action=AuditEntry.Action.HIDE if hidden else AuditEntry.Action.RETRACT,
-                        before=Visibility.PUBLISHED,
-                        after=page.visibility,
-                        reason=REASON,
-                    )
+                entry = AuditEntry(
+                    actor=actor if hidden else self._people[page.author],
+                    page_id=page.pk,
+                    action=AuditEntry.Action.HIDE if hidden else AuditEntry.Action.RETRACT,
+                    before=Visibility.PUBLISHED,
+                    after=page.visibility,
+                    reason=REASON,
                 )
+                entries.append(entry)
+                told += self._told_of(entry, self._pages[page.pk])
         Page.tags.through.objects.bulk_create(given, batch_size=BATCH)
         AuditEntry.objects.bulk_create(entries, batch_size=BATCH)
+        Notification.objects.bulk_create(told, batch_size=BATCH)
+
+    def _told_of(self, entry: AuditEntry, page: Page) -> list[Notification]:
+        """As `wiki.following.notifying.tell_of_visibility` does, without asking the database."""
+        receivers = {page.author_id: ""}
+        if page.visibility != Visibility.HIDDEN:
+            watched = sorted({f"a/{page.pk}", own_target(page)})
+            receivers = {user: target for target in watched for user in self._watches.get(target, ())} | receivers
+        return [
+            Notification(
+                receiver_id=user,
+                entry=entry,
+                page=page,
+                reason=Reason.VISIBILITY.value,
+                target=target,
+                created_at=self._now,
+            )
+            for user, target in sorted(receivers.items())
+            if user != entry.actor_id
+        ]
 
     def _read(self) -> None:
         """Everybody was here a week ago, and has read what they were told of, but for the newest."""

@@ -111,8 +111,9 @@ class Keyboard(Mouse):
         field.page.keyboard.type(words)
 
     def choose(self, target: Locator) -> None:
-        name = target.get_attribute("name")
-        self.reach(target.page.locator(f"input[name='{name}']:checked"))
+        group = target.page.locator(f"input[name='{target.get_attribute('name')}']")
+        # Tab stops at the chosen one, or at the first where none is
+        self.reach(group.and_(target.page.locator(":checked")).or_(group.first).last)
         for _ in range(10):
             if target.is_checked():
                 break

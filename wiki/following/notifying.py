@@ -90,7 +90,8 @@ def tell_of_rename(sender: type[Page], page: Page, entry: AuditEntry, **kwargs: 
 def _watching(page: Page) -> dict[int, str]:
     """Who watches the page itself, and by which of its names."""
     targets = {f"a/{page.pk}", own_target(page), *targets_of(page)}
-    return dict(Watch.objects.filter(target__in=targets, user__is_active=True).values_list("user_id", "target"))
+    watches = Watch.objects.filter(target__in=targets, user__is_active=True).order_by("target")
+    return dict(watches.values_list("user_id", "target"))
 
 
 def _tell_of_entry(entry: AuditEntry, reason: Reason, receivers: dict[int, str]) -> None:
