@@ -1,6 +1,7 @@
 /* A textarea with its preview beside it, and a list of what a link or a name may mean while it is typed. A component name
    in the preview that is no link has a button that makes it one. */
 import { Completion } from "./completion.js";
+import { keepToken, token } from "./form-token.js";
 import { enlivenEmbeds } from "./live-embeds.js";
 import { typesetMaths } from "./math.js";
 
@@ -11,16 +12,10 @@ function offset(text, n) {
     return Array.from(text).slice(0, n).join("").length;
 }
 
-/** The token that forms are sent with now: signing in, in another tab too, makes that of an open form invalid. */
-function token(form) {
-    const kept = document.cookie.match(/(?:^|;\s*)csrftoken=(\w+)/);
-    return kept ? kept[1] : form.elements.csrfmiddlewaretoken.value;
-}
-
 class TextEditor extends HTMLElement {
     connectedCallback() {
         const form = this.closest("form");
-        form.addEventListener("formdata", ({ formData }) => formData.set("csrfmiddlewaretoken", token(form)));
+        keepToken(form);
         this.field = this.querySelector("textarea");
         this.preview = this.querySelector(".preview");
         this.shown = ""; // the text that the preview shows

@@ -42,6 +42,12 @@ NOT_AGAIN = "401  yes  yes  yes  yes  yes"
 TYPED____ = "no   no   yes  yes  yes  yes"  # a form that was open when the session ended comes back with what it holds
 LET_IN___ = "yes  bad  bad  bad  bad  bad"
 
+
+def _sent(by: str) -> str:
+    """Who is not signed in gets back what they sent, whatever there is."""
+    return f"no   {by.split(maxsplit=1)[1]}"
+
+
 HIDDEN_IN = "in   none none yes  none yes"
 HIDDEN___ = "none none none yes  none yes"
 READ_ARTICLE = {"published": EVERYBODY, "retracted": EVERYBODY, "hidden": HIDDEN___}
@@ -56,6 +62,8 @@ MODERATE = {
     "hidden": "in   none none no   none yes",
     "beneath": "in   none none no   none yes",
 }
+SEND_REPORT = {state: _sent(by) for state, by in REPORT.items()}
+SEND_MODERATE = {state: _sent(by) for state, by in MODERATE.items()}
 GONE_____ = "in   none none none none yes"
 
 # Everybody who writes edits articles, and its author a note; nobody what is retracted, moderators what is hidden.
@@ -72,7 +80,8 @@ ASKED_OF_ARTICLES = {state: by for state, by in EDIT.items() if state in READ_AR
 # What is posted by nobody is for the view to answer, which gives back what was typed.
 SAVE = {state: "none" if "none" in by else "no" for state, by in EDIT.items()}
 SAVE = {state: by.replace("in  ", f"{SAVE[state]:4}") for state, by in EDIT.items()}
-SAVE_ARTICLE = {state: by for state, by in SAVE.items() if state in READ_ARTICLE}
+SENT = {state: _sent(by) for state, by in SAVE.items()}
+SENT_ARTICLE = {state: by for state, by in SENT.items() if state in READ_ARTICLE}
 REPLY = {state: by for state, by in EDIT.items() if state in {"retracted", "retracted-note"}} | {
     "published": WRITERS__,
     "published-note": WRITERS__,
@@ -90,9 +99,9 @@ RETRACT = {
     "published-note": "no   no   no   yes  no   yes",
     "retracted": "no   no   no   no   no   yes",
     "retracted-note": "no   no   no   yes  no   yes",
-    "hidden": "none none none no   none no",
-    "hidden-note": "none none none no   none no",
-    "beneath": HIDDEN___,
+    "hidden": "no   none none no   none no",
+    "hidden-note": "no   none none no   none no",
+    "beneath": _sent(HIDDEN___),
 }
 NEW_WORDS = {"text": "Some words", "base_version": "{version}"}
 BLOCK = {"days": "7", "reason": "Spam"}
@@ -119,15 +128,15 @@ ROWS = {
     "api/jobs/<int:job_id>/finish/": Row("/api/jobs/1/finish/", post=NOBODY___, closed=False),
     "api/jobs/<int:job_id>/fail/": Row("/api/jobs/1/fail/", post=NOBODY___, closed=False),
     # --- accounts, people, groups
-    "settings": Row("/accounts/settings/", SIGNED_IN, SIGNED_IN, {"shown_name": "A"}, closed=False),
-    "invitations": Row("/accounts/invitations/", MODERATOR, MODERATOR, {"email": "", "role": "2"}, closed=False),
+    "settings": Row("/accounts/settings/", SIGNED_IN, _sent(SIGNED_IN), {"shown_name": "A"}, closed=False),
+    "invitations": Row("/accounts/invitations/", MODERATOR, _sent(MODERATOR), {"email": "", "role": "2"}, closed=False),
     "invitation": Row("/accounts/invitation/{token}/", LET_IN___, closed=False),
     "person": Row(
         "/people/{person}/",
         {"open": EVERYBODY, "gone": "none none none none none yes", "published": EVERYBODY, "hidden": EVERYBODY},
         shows=("published", "hidden"),
     ),
-    "change-role": Row("/people/{person}/role/", post={"open": MODERATOR}, data={"role": "1"}),
+    "change-role": Row("/people/{person}/role/", post={"open": _sent(MODERATOR)}, data={"role": "1"}),
     "research-groups": Row("/groups/", EVERYBODY, "no no no no no yes", {"name": "New", "lead": "other"}),
     "research-group": Row("/groups/{group}/", EVERYBODY, "no no no yes no yes", {"add": "other"}),
     # --- texts
@@ -143,7 +152,7 @@ ROWS = {
         post={"published": "no   yes  yes  yes  yes  yes", "hidden": "no   none none yes  none yes"},
         data={"target": "page/{page}", "text": "What is typed", "base_version": "1"},
     ),
-    "discard-draft": Row("/drafts/discard/", post={"published": EVERYBODY}, data={"target": "page/{page}"}),
+    "discard-draft": Row("/drafts/discard/", post={"published": _sent(EVERYBODY)}, data={"target": "page/{page}"}),
     "written-by": Row("/people/author/texts/", EVERYBODY, shows=("published", "retracted", "hidden")),
     "writing-help": Row("/help/writing/", EVERYBODY),
     "preview": Row("/write/preview/", post=TYPED____, data={"text": "Some words"}),
@@ -158,12 +167,12 @@ ROWS = {
     "history-json": Row("/a/{page}/history.json", READ),
     "history": Row("/a/{page}/history/", READ),
     "diff": Row("/a/{page}/diff/", READ, shows=("published", "retracted", "hidden", "beneath")),
-    "revert": Row("/a/{page}/revert/?to=1", ASKED_OF_ARTICLES, SAVE_ARTICLE, {"to": "1", "base_version": "{version}"}),
+    "revert": Row("/a/{page}/revert/?to=1", ASKED_OF_ARTICLES, SENT_ARTICLE, {"to": "1", "base_version": "{version}"}),
     "links-to": Row("/a/{page}/links/", READ),
     "manage-text": Row("/a/{page}/manage/", MANAGE),
-    "rename": Row("/a/{page}/rename/", post=SAVE_ARTICLE, data={"title": "Called otherwise", "reason": "Clearer"}),
-    "name-article": Row("/a/{page}/names/", post=SAVE_ARTICLE, data={"name": "Called so too"}),
-    "change-tags": Row("/a/{page}/tags/", post=SAVE, data={"tags": "heads"}),
+    "rename": Row("/a/{page}/rename/", post=SENT_ARTICLE, data={"title": "Called otherwise", "reason": "Clearer"}),
+    "name-article": Row("/a/{page}/names/", post=SENT_ARTICLE, data={"name": "Called so too"}),
+    "change-tags": Row("/a/{page}/tags/", post=SENT, data={"tags": "heads"}),
     "retract": Row("/a/{page}/retract/", post=RETRACT, data={"reason": "Wrong"}),
     "orphans-json": Row("/orphans.json", EVERYBODY, shows=("published", "retracted", "hidden")),
     "orphans": Row("/orphans/", EVERYBODY, shows=("published", "retracted", "hidden")),
@@ -173,22 +182,26 @@ ROWS = {
     "recent": Row("/recent/", EVERYBODY, shows=("published", "retracted", "hidden")),
     "recent-json": Row("/recent.json", EVERYBODY, shows=("published", "retracted", "hidden")),
     "recent-atom": Row("/recent.atom", EVERYBODY, shows=("published", "retracted", "hidden")),
-    "watch": Row("/watch/", post=SIGNED_IN, data={"target": "tiny/L1H2", "on": "yes"}),
+    "watch": Row("/watch/", post=_sent(SIGNED_IN), data={"target": "tiny/L1H2", "on": "yes"}),
     "watching": Row("/watching/", SIGNED_IN),
     "watching-json": Row("/watching.json", NOT_AGAIN),
     "notifications": Row("/notifications/", SIGNED_IN),
     "notifications-json": Row("/notifications.json", NOT_AGAIN),
-    "read-notifications": Row("/notifications/read/", post=SIGNED_IN, data={"newest": "1"}),
+    "read-notifications": Row("/notifications/read/", post=_sent(SIGNED_IN), data={"newest": "1"}),
     "notification": Row("/notifications/{told}/", "in none none none yes none"),
-    "notification-settings": Row("/accounts/notifications/", SIGNED_IN, SIGNED_IN, {"digest": "off"}, closed=False),
+    "notification-settings": Row(
+        "/accounts/notifications/", SIGNED_IN, _sent(SIGNED_IN), {"digest": "off"}, closed=False
+    ),
     "unsubscribe": Row("/accounts/unsubscribe/{unsubscribing}/", EVERYBODY, EVERYBODY, closed=False),
     # --- moderation
-    "report-text": Row("/a/{page}/report/", REPORT, REPORT, {"reason": "Spam"}),
-    "moderate-text": Row("/a/{page}/moderate/", MODERATE, MODERATE, {"action": "protect", "reason": "A war"}),
+    "report-text": Row("/a/{page}/report/", REPORT, SEND_REPORT, {"reason": "Spam"}),
+    "moderate-text": Row("/a/{page}/moderate/", MODERATE, SEND_MODERATE, {"action": "protect", "reason": "A war"}),
     "reports": Row("/reports/?state=all", SIGNED_IN, shows=("hidden",)),
     "reports-json": Row("/reports.json?state=all", SIGNED_IN, shows=("hidden",)),
-    "report": Row("/reports/{report}/", "in none none yes none yes", "in none none no none yes", {"take": "yes"}),
-    "block-person": Row("/people/{person}/block/", {"open": MODERATOR, "gone": GONE_____}, {"open": MODERATOR}, BLOCK),
+    "report": Row("/reports/{report}/", "in none none yes none yes", "no none none no none yes", {"take": "yes"}),
+    "block-person": Row(
+        "/people/{person}/block/", {"open": MODERATOR, "gone": GONE_____}, {"open": _sent(MODERATOR)}, BLOCK
+    ),
     "audit": Row("/audit/", MODERATOR, shows=("hidden",)),
     "audit-json": Row("/audit.json", MODERATOR, shows=("hidden",)),
     # --- measured models

@@ -203,32 +203,61 @@ def test_texts_on_the_page_of_a_part_have_cards_too(page: Page, live_server: Liv
         expect(page.get_by_role("tooltip")).to_contain_text(f"{name} head of")
 
 
+def page_of_alice(context: BrowserContext, url: str) -> Page:
+    """A page where Alice is signed in, who has a password. What it asks for while nobody is signed in is refused."""
+    alice = User.objects.get(username="alice")
+    alice.set_password("a long secret")
+    alice.save()
+    client = Client()
+    client.force_login(alice)
+    context.add_cookies([{"name": "sessionid", "value": client.cookies["sessionid"].value, "url": url}])
+    return context.new_page()
+
+
+def sign_alice_in(page: Page, url: str) -> None:
+    page.goto(f"{url}/accounts/login/")
+    page.locator("input[name=login]").fill("alice")
+    page.locator("input[name=password]").fill("a long secret")
+    page.locator("input[name=password]").press("Enter")
+    page.wait_for_url(re.compile(r"^(?!.*login)"))
+
+
 @pytest.mark.usefixtures("alice")
 @pytest.mark.parametrize("address", ["/a/{pk}/edit/", "/write/note/?about=tiny/L1H2"])
 def test_who_signs_in_again_in_another_tab_saves_what_was_typed(
     context: BrowserContext, live_server: LiveServer, address: str, settings: Settings
 ) -> None:
     settings.ROOT_URLCONF = "wiki.urls"
-    alice = User.objects.get(username="alice")
-    alice.set_password("a long secret")
-    alice.save()
-    article = create_page(alice, Kind.ARTICLE, "Before.", title="Looking")
-    client = Client()
-    client.force_login(alice)
-    context.add_cookies([{"name": "sessionid", "value": client.cookies["sessionid"].value, "url": live_server.url}])
-    page = context.new_page()  # what it asks for while nobody is signed in is refused
+    article = create_page(User.objects.get(username="alice"), Kind.ARTICLE, "Before.", title="Looking")
+    page = page_of_alice(context, live_server.url)
     page.goto(live_server.url + address.format(pk=article.pk), wait_until="networkidle")
     page.locator("textarea[name=text]").fill("Typed words.")
     context.clear_cookies(name="sessionid")
-    other = context.new_page()
-    other.goto(f"{live_server.url}/accounts/login/")
-    other.locator("input[name=login]").fill("alice")
-    other.locator("input[name=password]").fill("a long secret")
-    other.locator("input[name=password]").press("Enter")
-    other.wait_for_url(re.compile(r"^(?!.*login)"))
+    sign_alice_in(context.new_page(), live_server.url)
     page.get_by_role("button", name=re.compile("^Save")).click()
     page.wait_for_url(re.compile(r"/(w/looking|m/tiny/L1H2)/"))
     expect(page.locator("main")).to_contain_text("Typed words.")
+
+
+@pytest.mark.usefixtures("alice")
+def test_what_is_sent_after_a_session_ended_is_sent_again_once_one_has_signed_in(
+    context: BrowserContext, live_server: LiveServer, settings: Settings
+) -> None:
+    settings.ROOT_URLCONF = "wiki.urls"
+    article = create_page(User.objects.get(username="alice"), Kind.ARTICLE, "Before.", title="Looking")
+    page = page_of_alice(context, live_server.url)
+    page.goto(f"{live_server.url}/a/{article.pk}/report/")
+    page.locator("textarea[name=reason]").fill("It says too little.\nAnd too much.")
+    context.clear_cookies(name="sessionid")
+    page.get_by_role("button", name="Report").click()
+    expect(page.locator("main")).to_contain_text("your session ended")
+    expect(page.get_by_label("Reason")).to_have_value("It says too little.\nAnd too much.")
+    with context.expect_page() as opened:
+        page.get_by_role("link", name="Sign in in another tab").click()
+    sign_alice_in(opened.value, live_server.url)
+    page.get_by_role("button", name="Send again").click()
+    page.wait_for_url(re.compile(r"/reports/\d+/"))
+    expect(page.locator("main")).to_contain_text("And too much.")
 
 
 def test_a_finger_gets_no_card_and_follows_the_link(

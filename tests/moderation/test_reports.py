@@ -52,7 +52,7 @@ def test_a_text_is_reported_looked_at_answered_and_the_reporter_told(
 
 
 def test_who_may_not_report_or_answer_is_refused(page: Page, alice: User, bob: User, charlie: User) -> None:
-    assert Client().post(f"/a/{page.pk}/report/", {"reason": "x"}).headers["Location"].startswith("/accounts/login/")
+    assert Client().post(f"/a/{page.pk}/report/", {"reason": "x"}).status_code == 403
     report = report_text(page, bob, reason="Spam")
     for other in (alice, make_person("dave", Role.READER)):
         assert signed_in(other).get(f"/reports/{report.pk}/").status_code == 404

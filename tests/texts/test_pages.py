@@ -173,7 +173,10 @@ def test_a_session_that_ended_loses_no_text_where_reading_needs_an_account(
     assert "\ntyped words</textarea>" in text_of(response)
     assert "Name movers" not in text_of(response)
     assert "one\ntwo" not in text_of(response)
-    assert Client().post(f"/a/{article.pk}/revert/", {"to": "1", "text": "x"}).status_code == 302
+    response = Client().post(f"/a/{article.pk}/revert/", {"to": "1", "text": "typed words"})
+    assert response.status_code == 403
+    assert 'value="typed words"' in text_of(response)
+    assert "one\ntwo" not in text_of(response)
 
 
 def test_a_form_without_its_token_shows_what_was_typed(article: Page, alice: User) -> None:

@@ -53,7 +53,7 @@ class NamesStayPrivate:
 class ReadingNeedsAnAccount:
     """Where LOUPE_ANONYMOUS_READING=no: pages lead to sign in, data answer 401 with a sentence.
 
-    A form that was sent after its session ended is answered by its view, if that gives back what was typed.
+    A form that was sent after its session ended is answered by its view, if that gives it back.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -64,7 +64,7 @@ class ReadingNeedsAnAccount:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         if request.path.startswith(OPEN):
             return self.get_response(request)
-        if not request.user.is_authenticated and not _gives_back_what_was_typed(request):
+        if not request.user.is_authenticated and not _gives_back(request):
             if request.path.endswith(DATA):
                 return JsonResponse({"error": SENTENCE}, status=401)
             return redirect_to_login(request.get_full_path())
@@ -73,11 +73,12 @@ class ReadingNeedsAnAccount:
         return response
 
 
-def _gives_back_what_was_typed(request: HttpRequest) -> bool:
-    if request.method != "POST" or not request.POST.get("text"):
+def _gives_back(request: HttpRequest) -> bool:
+    if request.method != "POST":
         return False
     try:
         view = resolve(request.path).func
     except Resolver404:
         return False
-    return getattr(view, "gives_back_what_was_typed", False)
+    gives_back_text = getattr(view, "gives_back_what_was_typed", False) and bool(request.POST.get("text"))
+    return gives_back_text or getattr(view, "gives_back_what_was_sent", False)

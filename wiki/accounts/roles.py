@@ -13,8 +13,8 @@ role_given = Signal()
 
 def give_role(person: User, role: Role, *, by: User | None = None) -> None:
     """Make it the person's role; is_staff and is_superuser are an admin's. `by` is None where a command gives it."""
-    before = Role(person.role)
     with transaction.atomic():
+        before = Role(User.objects.select_for_update().values_list("role", flat=True).get(pk=person.pk))
         person.role = role
         person.is_staff = person.is_superuser = role == Role.ADMIN
         person.save(update_fields=["role", "is_staff", "is_superuser"])

@@ -38,7 +38,7 @@ def refused(request: HttpRequest, exception: Exception) -> HttpResponse:
 def refused_without_token(request: HttpRequest, reason: str = "") -> HttpResponse:
     """A form that was sent without this site's token; Django's own page for it breaks our security policy."""
     sentence = "Sending a form: expected one from this site, got one without its token. Go back, reload and try again."
-    typed = request.POST.get("text", "")
+    typed = next(filter(None, (request.POST.get(name) for name in ("text", "reason", "answer"))), "")
     return render(request, "403.html", {"sentence": sentence, "typed_text": typed}, status=403)
 
 

@@ -38,9 +38,10 @@ def get_revision(user: Person, page: Page, n: str, *, doing: str) -> Revision:
     raise Http404(f"{doing}: expected a revision from 1 to {page.version}, got “{n[:40]}”.")
 
 
-def page_of_writers(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
-    """Send who opens a form without being signed in to sign in and back. What is sent is for the view to answer, or
-    what was typed before a session ended would be lost."""
+def gives_back_what_was_typed(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    """Send who opens a form of writers without being signed in to sign in and back. What is sent without a session the
+    view itself answers with what was typed, in an editor, and with nothing that is here: where reading needs an account
+    too it is asked all the same."""
 
     @functools.wraps(view)
     def guarded_view(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
@@ -48,12 +49,5 @@ def page_of_writers(view: Callable[..., HttpResponse]) -> Callable[..., HttpResp
             return redirect_to_login(request.get_full_path())
         return view(request, *args, **kwargs)
 
-    return guarded_view
-
-
-def gives_back_what_was_typed(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
-    """Mark a form of writers that answers a POST without a session with what was typed, and with nothing that is here:
-    where reading needs an account too it is asked all the same."""
-    guarded_view = page_of_writers(view)
     guarded_view.gives_back_what_was_typed = True  # type: ignore[attr-defined]  # read by ReadingNeedsAnAccount
     return guarded_view

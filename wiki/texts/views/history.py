@@ -12,6 +12,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_http_methods, require_safe
 
 from wiki.accounts.models import User
+from wiki.accounts.signing_in import page_of_people
 
 from ..access import Person, audit_entries_visible_to, may_edit, require, revisions_visible_to
 from ..addresses import address_of, name_of
@@ -21,7 +22,7 @@ from ..events import what_was_done
 from ..models import AuditEntry, Page, Revision
 from ..moderation import withheld_revisions
 from ..writing import revert_to
-from .finding import get_page, get_revision, page_of_writers
+from .finding import get_page, get_revision
 
 PER_PAGE = 50
 MAX_EVENTS = 200  # beside one page of revisions
@@ -135,7 +136,7 @@ def _before(user: Person, page: Page, revision: Revision) -> str:
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@page_of_writers
+@page_of_people
 def revert(request: HttpRequest, pk: int) -> HttpResponse:
     """Show what going back to a revision changes, and do it."""
     page, user = get_page(request.user, pk), request.user

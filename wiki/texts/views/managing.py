@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.views.decorators.http import require_POST, require_safe
 
 from wiki.accounts.models import User
+from wiki.accounts.signing_in import page_of_people
 
 from ..access import audit_entries_visible_to, may_edit, may_retract, require
 from ..addresses import address_of, name_of
@@ -17,13 +17,13 @@ from ..errors import TextError
 from ..models import Kind, Page, Visibility
 from ..moderation import retract, tag_page, unretract
 from ..writing import name_article, rename_article
-from .finding import get_page, page_of_writers
+from .finding import get_page
 
 N_ENTRIES = 20
 
 
 @require_safe
-@page_of_writers
+@page_of_people
 def manage(request: HttpRequest, pk: int) -> HttpResponse:
     page = get_page(request.user, pk)
     may = may_edit(request.user, page) or may_retract(request.user, page)
@@ -32,28 +32,28 @@ def manage(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 @require_POST
-@page_of_writers
+@page_of_people
 def rename(request: HttpRequest, pk: int) -> HttpResponse:
     title = request.POST.get("title", "")
     return _do(request, pk, lambda page, user: rename_article(page, user, title))
 
 
 @require_POST
-@page_of_writers
+@page_of_people
 def add_name(request: HttpRequest, pk: int) -> HttpResponse:
     name = request.POST.get("name", "")
     return _do(request, pk, lambda page, user: name_article(page, user, name))
 
 
 @require_POST
-@page_of_writers
+@page_of_people
 def change_tags(request: HttpRequest, pk: int) -> HttpResponse:
     names = request.POST.get("tags", "").replace("\0", "").split(",")
     return _do(request, pk, lambda page, user: tag_page(page, user, names))
 
 
 @require_POST
-@page_of_writers
+@page_of_people
 def change_retraction(request: HttpRequest, pk: int) -> HttpResponse:
     """Take a text back, or take that back."""
     reason = request.POST.get("reason", "").replace("\0", "")
@@ -64,8 +64,7 @@ def change_retraction(request: HttpRequest, pk: int) -> HttpResponse:
 def _do(request: HttpRequest, pk: int, change: Callable[[Page, User], Page]) -> HttpResponse:
     """Change a page, and show it; where that is refused the sentence and what was typed."""
     page = get_page(request.user, pk)
-    if not isinstance(request.user, User):
-        raise PermissionDenied("Changing a text: expected somebody who is signed in, got nobody.")
+    assert isinstance(request.user, User)
     try:
         return HttpResponseRedirect(address_of(change(page, request.user)))
     except TextError as error:

@@ -12,6 +12,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST
 
 from wiki.accounts.models import User
+from wiki.accounts.signing_in import page_of_people
 from wiki.components.addresses import component_url
 
 from ..access import may_edit, may_read, may_reply, may_write, pages_visible_to, require
@@ -23,7 +24,7 @@ from ..targets import key_of, normalise, resolve
 from ..threads import PER_PAGE
 from ..writing import create_page, save_revision
 from .conflicts import conflict_page, merged_text
-from .finding import get_page, gives_back_what_was_typed, page_of_writers
+from .finding import get_page, gives_back_what_was_typed
 from .forms import SESSION_ENDED, Form, number
 
 # Of a text that is there, or of a new one and where it would be.
@@ -245,7 +246,7 @@ def keep(request: HttpRequest) -> JsonResponse:
 
 
 @require_POST
-@page_of_writers
+@page_of_people
 def discard(request: HttpRequest) -> HttpResponse:
     discard_draft(request.user, request.POST.get("target", "").replace("\0", ""))
     return HttpResponseRedirect(reverse("drafts"))
