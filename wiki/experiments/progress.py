@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db.models import Max, prefetch_related_objects
+from django.db.models import Max, QuerySet, prefetch_related_objects
 from django.utils import timezone
 
 from analysis.schema import JobKind, SurveySpec
 from wiki.components.models import LanguageModel
+from wiki.lib.prepared import objects
 
 from .models import Job, Survey
 
@@ -38,7 +39,11 @@ def progress_of(survey: Survey) -> Progress:
 
 def progress_of_model(model: LanguageModel) -> list[Progress]:
     """The progress of every survey that is pinned for a model, in the order of the pins."""
-    return _progress_of_all([pin.survey for pin in model.pins.select_related("survey")])
+    return _progress_of_all(objects(_pinned, model.slug))
+
+
+def _pinned(slug: str) -> QuerySet[Survey]:
+    return Survey.objects.filter(pins__model=slug).order_by("pins__id")
 
 
 def progress_of_models(models: Sequence[LanguageModel]) -> dict[str, list[Progress]]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.urls import reverse
 
 from analysis.schema import SLUG, Component, ComponentKind, SchemaError
 from wiki.components.addresses import component_url
 from wiki.components.models import LanguageModel
+from wiki.lib.prepared import objects
 
 from .errors import NotFound
 
@@ -19,7 +20,11 @@ MAX_LISTED = 100
 
 def find_model(slug: str) -> LanguageModel | None:
     """The model of this slug. What cannot be a slug never reaches the database, which may refuse it."""
-    return LanguageModel.objects.filter(slug=slug).first() if SLUG.fullmatch(slug) else None
+    return next(iter(objects(_of_slug, slug)), None) if SLUG.fullmatch(slug) else None
+
+
+def _of_slug(slug: str) -> QuerySet[LanguageModel]:
+    return LanguageModel.objects.filter(slug=slug)
 
 
 def models_like(text: str) -> list[LanguageModel]:

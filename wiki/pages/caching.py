@@ -17,8 +17,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.cache import cache
-from django.db import connection
-from django.db.models import Count, OuterRef, Subquery
+from django.db.models import Count, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Now
 from django.http import HttpRequest, HttpResponse
 
@@ -27,6 +26,7 @@ from wiki.coverage.models import Work
 from wiki.experiments.models import Job, Measurement, Pin
 from wiki.experiments.results import n_failures
 from wiki.experiments.texts import is_name
+from wiki.lib.prepared import rows
 from wiki.texts.models import TextsVersion
 
 from .reading import reading_once
@@ -112,7 +112,7 @@ def _version(slug: str, text: str) -> str:
     nothing. `text` is the name of a person's own text, or anything else."""
     if "\0" in slug or len(slug) > 100:
         return ""
-    surveys, weights, texts = _rows(_PINS, slug), _rows(_WEIGHTS, slug), _texts(slug, text)
+    surveys, weights, texts = rows(_pins, slug), rows(_weights, slug), _texts(slug, text)
     under_way = any(row[2] is None for row in surveys) or any(
         finished_at is None and state != Job.State.FAILED for _, _, finished_at, state in [*weights, *texts]
     )
@@ -122,50 +122,41 @@ def _version(slug: str, text: str) -> str:
 
 
 _FIELDS = ("hash", "asked_at", "finished_at", "job__state")
-_PINS, _WEIGHTS, _TEXTS, _PROMOTED = "pins", "weights", "texts", "promoted"
 
 
-@functools.cache
-def _sql(of: str, _vendor: str) -> tuple[str, tuple[Any, ...]]:
-    """A query for what belongs to `?0` (and lies from `?1` on and before `?2`), compiled once: that takes longer than
-    asking."""
-    match of:
-        case "pins":
-            # with each pin the number of changes of texts, and on how many parts somebody works: one query
-            said = TextsVersion.objects.filter(scope=OuterRef("model")).values("n")
-            works = Work.objects.filter(model_slug=OuterRef("model"), until__gt=Now(), user__is_active=True)
-            worked = works.order_by().values("model_slug").annotate(n=Count("id")).values("n")
-            pins = Pin.objects.filter(model="?0").order_by("dataset", "id")
-            pins = pins.annotate(said=Subquery(said), worked=Subquery(worked))
-            fields = ("model__hash", "survey_id", "survey__finished_at", "said", "worked")
-            return pins.values_list(*fields).query.sql_with_params()
-        case "weights":
-            found = Measurement.objects.filter(kind=JobKind.WEIGHTS.value, model="?0").values_list(*_FIELDS)
-        case "texts":
-            prompts = Measurement.objects.filter(kind=JobKind.PROMPT.value, model="?0", hash__gte="?1", hash__lt="?2")
-            found = prompts.values_list(*_FIELDS, "spec")
-        case _:
-            found = Measurement.objects.filter(hash="?0").values_list(*_FIELDS)
-    return found.order_by("hash").query.sql_with_params()
+def _pins(slug: str) -> QuerySet[Pin, Any]:
+    """With each pin the number of changes of texts, and on how many parts somebody works: one query."""
+    said = TextsVersion.objects.filter(scope=OuterRef("model")).values("n")
+    works = Work.objects.filter(model_slug=OuterRef("model"), until__gt=Now(), user__is_active=True)
+    worked = works.order_by().values("model_slug").annotate(n=Count("id")).values("n")
+    pins = Pin.objects.filter(model=slug).order_by("dataset", "id")
+    pins = pins.annotate(said=Subquery(said), worked=Subquery(worked))
+    return pins.values_list("model__hash", "survey_id", "survey__finished_at", "said", "worked")
 
 
-def _rows(of: str, *asked: str) -> list[tuple[Any, ...]]:
-    sql, parameters = _sql(of, connection.vendor)
-    places = {f"?{i}": value for i, value in enumerate(asked)}
-    with connection.cursor() as cursor:
-        cursor.execute(sql, [places.get(parameter, parameter) for parameter in parameters])
-        return list(cursor.fetchall())
+def _weights(slug: str) -> QuerySet[Measurement, Any]:
+    found = Measurement.objects.filter(kind=JobKind.WEIGHTS.value, model=slug)
+    return found.order_by("hash").values_list(*_FIELDS)
+
+
+def _prompts(slug: str, first: str, end: str) -> QuerySet[Measurement, Any]:
+    found = Measurement.objects.filter(kind=JobKind.PROMPT.value, model=slug, hash__gte=first, hash__lt=end)
+    return found.order_by("hash").values_list(*_FIELDS, "spec")
+
+
+def _of_hash(name: str) -> QuerySet[Measurement, Any]:
+    return Measurement.objects.filter(hash=name).order_by("hash").values_list(*_FIELDS)
 
 
 def _texts(slug: str, name: str) -> list[tuple[Any, ...]]:
     """The text of that name and what follows from it; an empty row for what nobody has asked for yet."""
     if not is_name(name):
         return []
-    rows = []
-    for *prompt, spec in _rows(_TEXTS, slug, name, f"{name}g"):  # g: behind every hexadecimal digit
+    found = []
+    for *prompt, spec in rows(_prompts, slug, name, f"{name}g"):  # g: behind every hexadecimal digit
         promoted = PromotedSpec.from_json(json.loads(spec)).hash
-        rows += [tuple(prompt), *(_rows(_PROMOTED, promoted) or [("", None, None, "")])]
-    return rows
+        found += [tuple(prompt), *(rows(_of_hash, promoted) or [("", None, None, "")])]
+    return found
 
 
 @functools.cache

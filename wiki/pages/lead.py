@@ -52,15 +52,14 @@ def extremes(values: dict[str, HeadValue], metrics: dict[str, MeasuredMetric]) -
     farthest first."""
     found = []
     for key, value in values.items():
-        all_values = metrics[key].finite
-        spread = float(np.ptp(all_values))
-        distance = abs(value.value - float(np.median(all_values))) / spread if spread else 0.0
+        measured = metrics[key]
+        distance = abs(value.value - measured.median) / measured.spread if measured.spread else 0.0
         if distance < EXTREME_DISTANCE:
             continue
         limit = max(1, round(EXTREME_SHARE * value.of))
-        if np.count_nonzero(all_values >= value.value) <= limit:
+        if np.count_nonzero(measured.finite >= value.value) <= limit:
             found.append(Extreme(value, distance, value.rank, highest=True))
-        elif np.count_nonzero(all_values <= value.value) <= limit:
+        elif np.count_nonzero(measured.finite <= value.value) <= limit:
             found.append(Extreme(value, distance, value.rank_low, highest=False))
     return sorted(found, key=lambda extreme: -extreme.distance)
 

@@ -88,6 +88,15 @@ class MeasuredMetric:
         """The values there are, flat."""
         return self.values[np.isfinite(self.values)]
 
+    @functools.cached_property
+    def median(self) -> float:
+        return float(np.median(self.finite))
+
+    @functools.cached_property
+    def spread(self) -> float:
+        """The difference of the highest and the lowest value."""
+        return float(np.ptp(self.finite))
+
     def at(self, component: Component) -> tuple[float, float | None]:
         """The head's value and its standard error, `None` for what has none."""
         index = (component.layer, component.head)

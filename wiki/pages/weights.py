@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 
+from django.db.models import QuerySet
+
 from analysis.schema import JobKind
 from wiki.components.models import LanguageModel
 from wiki.experiments.models import Job, Measurement
 from wiki.experiments.progress import Progress, silent_for_long
 from wiki.experiments.results import Result, StoreError, SurveyResult, open_weights
+from wiki.lib.prepared import objects
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,9 +39,13 @@ def why_no_weights(progress: Progress | None, *, dataset: str) -> str:
     return f"not measured yet: weights are read when the survey of {dataset} is finished, for the tokens it finds."
 
 
+def _readings(slug: str) -> QuerySet[Measurement]:
+    return Measurement.objects.filter(kind=JobKind.WEIGHTS.value, model=slug)
+
+
 def weights_of(model: LanguageModel, survey: SurveyResult) -> Weights:
     """What the weights say of the tokens that matter in a survey."""
-    readings = Measurement.objects.select_related("job").filter(kind=JobKind.WEIGHTS.value, model=model)
+    readings = objects(_readings, model.slug)
     # there are few, and asking the database for a part of their JSON costs more
     weights = max(
         (each for each in readings if each.spec["survey"] == survey.spec.hash), key=lambda each: each.pk, default=None

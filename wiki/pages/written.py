@@ -1,14 +1,16 @@
 """What people say of a model or one of its parts: its summary, notes and talk, and what links to it.
 
-Six queries at most, however much there is: the texts, the links, three for what these name, and who works on it.
+Seven queries at most, however much there is: whether there is anything, the texts, the links, three for what these
+name, and who works on it.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
+from django.db import connection
 from django.db.models import Case, Count, Exists, OuterRef, Q, QuerySet, Subquery, When
 from django.urls import reverse
 from django.utils.safestring import SafeString, mark_safe
@@ -168,15 +170,39 @@ def about_of(model: LanguageModel, component: Component | None) -> str:
     return f"{model.slug}/{component}" if component else model.slug
 
 
+class _WhatThereIs(NamedTuple):
+    """Whether there is anything about a part, for whomever."""
+
+    pages: bool
+    links: bool
+    works: bool
+
+
+_ANYTHING = """
+SELECT EXISTS(SELECT 1 FROM texts_page WHERE model_slug = %s AND component = %s),
+       EXISTS(SELECT 1 FROM texts_link WHERE target = %s),
+       EXISTS(SELECT 1 FROM coverage_work WHERE model_slug = %s AND component = %s)
+"""
+
+
+def _what_there_is(model: LanguageModel, component: Component | None) -> _WhatThereIs:
+    """About most parts nobody has written anything, and Django builds questions more slowly than databases answer."""
+    part = (model.slug, str(component or ""))
+    with connection.cursor() as cursor:
+        cursor.execute(_ANYTHING, [*part, about_of(model, component), *part])
+        return _WhatThereIs(*map(bool, cursor.fetchone()))
+
+
 def written_of(measurements: Measurements, component: Component | None, *, user: Person) -> Written:
     """What `user` may see of what is written about a part of a model, or about the model as a whole."""
     model = measurements.model
     about = about_of(model, component)
-    works = list(works_visible_to(user).filter(model_slug=model.slug, component=str(component))) if component else []
-    pages = _pages(model, component, user)
+    there = _what_there_is(model, component)
+    works = works_visible_to(user).filter(model_slug=model.slug, component=str(component)) if there.works else ()
+    pages = _pages(model, component, user) if there.pages else []
     of_kind = {kind: [page for page in pages if page.kind == kind] for kind in Kind}
     shown = [*of_kind[Kind.SUMMARY], *of_kind[Kind.NOTE][:N_NOTES]]
-    links = list(_links(about, shown, user)) if shown or Link.objects.filter(target=about).exists() else []
+    links = list(_links(about, shown, user)) if shown or there.links else []
     incoming = [link for link in links if link.target == about]
     outgoing = [link for link in links if link.target != about]
     parts = [Target(TargetForm.COMPONENT, about) for about in _same_by_source(incoming)]
@@ -199,7 +225,7 @@ def written_of(measurements: Measurements, component: Component | None, *, user:
         same_role=_same_role(incoming, outgoing, found),
         links=_grouped(incoming[:N_LINKS]),
         has_more_links=len(incoming) > N_LINKS,
-        works=works,
+        works=list(works),
         may_work=component is not None and may_work(user),
         is_mine=any(work.user_id == user.pk for work in works),
         cells=[
@@ -273,9 +299,6 @@ def _pages(model: LanguageModel, component: Component | None, user: Person) -> l
     """The summary, the newest notes and threads, each with how many of both kinds there are, and the newest notes with
     anchors. Of a part with many texts the others are only counted."""
     of_it = {"model_slug": model.slug, "component": str(component or "")}
-    # about most parts nobody has written anything, and Django builds what follows more slowly than databases answer
-    if not Page.objects.filter(**of_it).exists():
-        return []
     about = pages_visible_to(user).filter(**of_it)
     shown = Q(pk__in=about.filter(is_anchored=True).order_by("-updated_at", "-id").values("pk")[:N_ANCHORED])
     for kind, n in ((Kind.SUMMARY, 1), (Kind.NOTE, N_NOTES), (Kind.TALK, N_THREADS)):
