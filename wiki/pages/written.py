@@ -21,7 +21,8 @@ from wiki.components.addresses import component_url
 from wiki.components.models import LanguageModel
 from wiki.coverage.access import may_work, works_visible_to
 from wiki.coverage.models import Work
-from wiki.texts.access import Person, links_visible_to, may_edit, may_write, pages_visible_to
+from wiki.lib.prepared import objects
+from wiki.texts.access import Person, links_visible_to, may_edit, may_write, pages_visible_to, person_of, sight_of
 from wiki.texts.addresses import address_of, name_of
 from wiki.texts.anchors import CellAnchor, anchor_of
 from wiki.texts.models import Kind, Link, LinkKind, Page, Tag, TargetForm, Visibility
@@ -34,6 +35,8 @@ from .measurements import Measurements
 
 # How many of each a page of a part shows; there is a list of all.
 N_NOTES, N_THREADS, N_LINKS = 3, 3, 40
+_SHOWN = {Kind.SUMMARY: 1, Kind.NOTE: N_NOTES, Kind.TALK: N_THREADS}
+_MOST_SHOWN = _SHOWN[Kind.SUMMARY] + _SHOWN[Kind.NOTE]  # whole, and not by their names
 # Notes, of which those on cells of the pattern that is shown are marked there.
 N_ANCHORED = 200
 # Characters of a text that a page of a part shows; the text has a page of its own.
@@ -199,10 +202,14 @@ def written_of(measurements: Measurements, component: Component | None, *, user:
     about = about_of(model, component)
     there = _what_there_is(model, component)
     works = works_visible_to(user).filter(model_slug=model.slug, component=str(component)) if there.works else ()
-    pages = _pages(model, component, user) if there.pages else []
+    part, sight = (model.slug, str(component or "")), sight_of(user)
+    pages = objects(_pages, *part, *sight) if there.pages else []
     of_kind = {kind: [page for page in pages if page.kind == kind] for kind in Kind}
     shown = [*of_kind[Kind.SUMMARY], *of_kind[Kind.NOTE][:N_NOTES]]
-    links = list(_links(about, shown, user)) if shown or there.links else []
+    keys = [page.pk for page in shown]
+    links = (
+        objects(_links, about, *part, *sight, *keys, *[0] * (_MOST_SHOWN - len(keys))) if shown or there.links else []
+    )
     incoming = [link for link in links if link.target == about]
     outgoing = [link for link in links if link.target != about]
     parts = [Target(TargetForm.COMPONENT, about) for about in _same_by_source(incoming)]
@@ -256,7 +263,7 @@ def list_of_threads(model: LanguageModel, component: Component | None, part: sli
 
 
 def list_of_links(model: LanguageModel, component: Component | None, part: slice, *, user: Person) -> list[Named]:
-    links = _in_order(_links_to(about_of(model, component), user))[part]
+    links = _in_order(_links_to(about_of(model, component), model.slug, str(component or ""), user))[part]
     return [dataclasses.replace(_source(link.source), kind=link.kind) for link in links]
 
 
@@ -295,13 +302,12 @@ def pages_about(model: LanguageModel, component: Component | None, *, user: Pers
     return pages.select_related("current__author", "author").order_by("-updated_at", "-id")
 
 
-def _pages(model: LanguageModel, component: Component | None, user: Person) -> list[Page]:
+def _pages(slug: str, component: str, moderates: bool | None, key: int) -> QuerySet[Page]:
     """The summary, the newest notes and threads, each with how many of both kinds there are, and the newest notes with
     anchors. Of a part with many texts the others are only counted."""
-    of_it = {"model_slug": model.slug, "component": str(component or "")}
-    about = pages_visible_to(user).filter(**of_it)
+    about = pages_visible_to(person_of(moderates, key)).filter(model_slug=slug, component=component)
     shown = Q(pk__in=about.filter(is_anchored=True).order_by("-updated_at", "-id").values("pk")[:N_ANCHORED])
-    for kind, n in ((Kind.SUMMARY, 1), (Kind.NOTE, N_NOTES), (Kind.TALK, N_THREADS)):
+    for kind, n in _SHOWN.items():
         shown |= Q(pk__in=about.filter(kind=kind).order_by("-updated_at", "-id").values("pk")[:n])
     counted = {
         f"n_{kind.value}": Subquery(
@@ -311,22 +317,22 @@ def _pages(model: LanguageModel, component: Component | None, user: Person) -> l
     }
     # what is looked up by its number is visible already
     pages = Page.objects.filter(shown).select_related("current__author", "author").annotate(**counted)
-    return list(pages.order_by("-updated_at", "-id"))
+    return pages.order_by("-updated_at", "-id")
 
 
 def _count(pages: Sequence[Page], kind: Kind) -> int:
     return getattr(pages[0], f"n_{kind.value}") if pages else 0
 
 
-def _links(about: str, shown: Iterable[Page], user: Person) -> QuerySet[Link]:
+def _links(about: str, slug: str, component: str, moderates: bool | None, key: int, *shown: int) -> QuerySet[Link]:
     """The newest links to a part, kind by kind, and those by which the texts shown say what it is part of or like."""
-    to_it = _links_to(about, user)
+    to_it = _links_to(about, slug, component, person_of(moderates, key))
     newest = [
         to_it.filter(kind=LinkKind.MENTIONS).order_by("-id")[: N_LINKS + 1],
         to_it.exclude(kind=LinkKind.MENTIONS).order_by("-id")[: 2 * N_LINKS],
     ]
     # of thousands of links only those that are shown are joined with what is shown of them
-    chosen = Q(source__in=list(shown), kind__in=[LinkKind.SAME_ROLE_AS, LinkKind.PART_OF]) & ~Q(target=about)
+    chosen = Q(source__in=shown, kind__in=[LinkKind.SAME_ROLE_AS, LinkKind.PART_OF]) & ~Q(target=about)
     for each in newest:
         chosen |= Q(pk__in=each.values("pk"))
     circuit = Tag.objects.filter(name=CIRCUIT)
@@ -336,9 +342,8 @@ def _links(about: str, shown: Iterable[Page], user: Person) -> QuerySet[Link]:
     )
 
 
-def _links_to(about: str, user: Person) -> QuerySet[Link]:
+def _links_to(about: str, slug: str, component: str, user: Person) -> QuerySet[Link]:
     """The links to a part, but for those of texts about it, which link to it without saying more."""
-    slug, _, component = about.partition("/")
     links = links_visible_to(user).filter(target=about)
     return links.exclude(source__model_slug=slug, source__component=component)
 

@@ -37,6 +37,19 @@ def is_moderator(user: Person) -> bool:
     return has_role(user, Role.MODERATOR)
 
 
+def sight_of(user: Person) -> tuple[bool | None, int]:
+    """What rows are visible by, for questions that are compiled once (`wiki.lib.prepared`): whether it is a moderator
+    who asks, None where nobody is signed in; and who."""
+    return (is_moderator(user), user.pk) if isinstance(user, User) else (None, 0)
+
+
+def person_of(moderates: bool | None, key: int) -> Person:
+    """Somebody who sees what `sight_of` says."""
+    if moderates is None:
+        return AnonymousUser()
+    return User(pk=key, role=Role.MODERATOR if moderates else Role.READER)
+
+
 def pages_visible_to(user: Person) -> QuerySet[Page]:
     """Those that are not hidden, nor what they hang on; one's own; all for moderators."""
     return Page.objects.filter(_visible(user, ""))

@@ -6,14 +6,18 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django import template
+from django.db.models import QuerySet
 from django.urls import reverse
 
 from wiki.accounts.models import User
+from wiki.lib.prepared import rows
+from wiki.texts.access import person_of, sight_of
 from wiki.texts.addresses import address_of, name_of
 from wiki.texts.models import Page, Watch
 from wiki.texts.targets import normalise
 
 from ..access import notifications_visible_to
+from ..models import Notification
 from ..recent import Filters, recent_revisions
 from ..sentences import names_its_author
 from ..visits import last_visit
@@ -31,8 +35,13 @@ def count_unread(context: Any) -> str:
     user = getattr(context.get("request"), "user", None)
     if not isinstance(user, User):
         return ""
-    n = notifications_visible_to(user).filter(read_at=None)[: MAX_COUNTED + 1].count()
+    n = len(rows(_unread, *sight_of(user)))
     return "" if not n else str(n) if n <= MAX_COUNTED else f"{MAX_COUNTED}+"
+
+
+def _unread(moderates: bool | None, key: int) -> QuerySet[Notification, tuple[int]]:
+    unread = notifications_visible_to(person_of(moderates, key)).filter(read_at=None)
+    return unread.order_by().values_list("pk")[: MAX_COUNTED + 1]
 
 
 @register.simple_tag(takes_context=True)

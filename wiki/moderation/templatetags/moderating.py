@@ -3,8 +3,10 @@
 from typing import Any
 
 from django import template
+from django.db.models import QuerySet
 
-from wiki.texts.access import may_moderate
+from wiki.lib.prepared import rows
+from wiki.texts.access import may_moderate, person_of, sight_of
 
 from ..access import reports_visible_to
 from ..models import Report
@@ -21,5 +23,10 @@ def count_waiting_reports(context: Any) -> str:
     request = context.get("request")
     if request is None or not may_moderate(request.user):
         return ""
-    n = reports_visible_to(request.user).exclude(state=Report.State.RESOLVED)[: MAX_COUNTED + 1].count()
+    n = len(rows(_waiting, *sight_of(request.user)))
     return "" if not n else str(n) if n <= MAX_COUNTED else f"{MAX_COUNTED}+"
+
+
+def _waiting(moderates: bool | None, key: int) -> QuerySet[Report, tuple[int]]:
+    waiting = reports_visible_to(person_of(moderates, key)).exclude(state=Report.State.RESOLVED)
+    return waiting.order_by().values_list("pk")[: MAX_COUNTED + 1]
