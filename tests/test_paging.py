@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pytest_django import DjangoAssertNumQueries
 
-from wiki.lib.paging import MAX_PAGE, part_of
+from wiki.lib.paging import MAX_PAGE, part_of, rows_of
 from wiki.texts.models import Tag
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
@@ -35,7 +35,7 @@ def test_a_page_of_a_list_is_one_query(
     django_assert_num_queries: DjangoAssertNumQueries,
 ) -> None:
     with django_assert_num_queries(1):
-        part = part_of(Tag.objects.order_by("name"), 2, asked)
+        part = part_of(rows_of(Tag.objects.order_by("name")), 2, asked)
     assert [tag.name for tag in part.object_list] == names
     assert (part.number, part.has_next, part.has_previous) == (number, has_next, number > 1)
     assert part.has_other_pages == (has_next or number > 1)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import datetime
+
 import pytest
 from django.db import connection
 from django.db.models import Count, Q, QuerySet
 from django.test.utils import CaptureQueriesContext
 
 from wiki.accounts.models import Role, User
-from wiki.lib.prepared import objects, rows
+from wiki.lib.prepared import objects, padded, rows
 from wiki.texts.access import pages_visible_to, person_of, sight_of
 from wiki.texts.models import Kind, Page
 from wiki.texts.moderation import hide, tag_page
@@ -27,7 +29,7 @@ def people(db: None) -> dict[str, User]:
 
 @pytest.fixture
 def notes(people: dict[str, User]) -> list[Page]:
-    texts = ["It copies.", "?0", "It copies what is 100 % before."]
+    texts = ["It copies.", "?0?", "It copies what is 100 % before."]
     return [
         create_page(people[name], Kind.NOTE, text, about=f"gpt2/L{n}H1")
         for n, (name, text) in enumerate(zip(("alice", "bob", "alice"), texts, strict=True))
@@ -62,7 +64,7 @@ def test_objects_are_those_of_the_queryset(notes: list[Page], name: str, not_abo
 
 def test_rows_are_those_of_the_queryset_whatever_is_asked(notes: list[Page]) -> None:
     keys = [page.pk for page in notes]
-    for text in ("It copies.", "?0", "?1", "It copies what is 100 % before.", "'; DROP TABLE texts_page"):
+    for text in ("It copies.", "?0?", "?1?", "It copies what is 100 % before.", "'; DROP TABLE texts_page"):
         for among in (None, ("L0H1", "L1H1"), ("L2H1",)):
             for key in (0, keys[0], keys[2]):
                 found = rows(_pages_with, text, among, key)
@@ -78,6 +80,38 @@ def test_a_question_that_nothing_answers_asks_nothing(notes: list[Page]) -> None
 
 def _pages_with_none(text: str) -> QuerySet[Page]:
     return Page.objects.filter(current__text=text, pk__in=[])
+
+
+def test_any_of_many_is_asked_with_what_stands_for_nothing(notes: list[Page]) -> None:
+    names = [f"L{n}H1" for n in range(20)]
+    assert padded(names[:2] * 2, "") == ("L0H1", "L1H1", "", "")
+    assert padded([], "") == ()
+    for n in (0, 1, 2, 3, 5, 17, 20):
+        assert rows(_among, *padded(names[:n], "")) == [(page.pk,) for page in notes if page.component in names[:n]]
+
+
+def _among(*names: str) -> QuerySet[Page, tuple[int]]:
+    return Page.objects.filter(component__in=names).order_by("id").values_list("pk")
+
+
+def test_times_are_asked_as_the_database_has_them(notes: list[Page]) -> None:
+    for page in notes:
+        assert rows(_made_since, page.created_at, 0) == list(_made_since(page.created_at, 0))
+        assert (page.pk,) not in rows(_made_since, page.created_at + datetime.timedelta(microseconds=1), 0)
+    assert rows(_made_since, notes[0].created_at, notes[1].pk) == [(notes[2].pk,)]
+
+
+def _made_since(at: datetime.datetime, after: int) -> QuerySet[Page, tuple[int]]:
+    return Page.objects.filter(created_at__gte=at, pk__gt=after).order_by("id").values_list("pk")
+
+
+def test_what_would_become_a_part_of_a_parameter_is_refused(notes: list[Page]) -> None:
+    with pytest.raises(ValueError, match="Compiling a question: expected what is asked as a whole parameter"):
+        rows(_containing, "copies")
+
+
+def _containing(text: str) -> QuerySet[Page, tuple[int]]:
+    return Page.objects.filter(current__text__contains=text).values_list("pk")
 
 
 def test_everybody_is_answered_with_what_they_may_see(notes: list[Page], people: dict[str, User]) -> None:

@@ -7,8 +7,9 @@ from typing import Any, ClassVar
 from django.contrib.auth.models import AbstractUser
 from django.contrib.auth.models import UserManager as DjangoUserManager
 from django.db import models
-from django.urls import reverse
 from django.utils import timezone
+
+from wiki.lib.named import address
 
 
 class Role(models.IntegerChoices):
@@ -58,7 +59,7 @@ class User(AbstractUser):
         return self.blocked_until is not None and self.blocked_until > timezone.now()
 
     def get_absolute_url(self) -> str:
-        return reverse("person", args=[self.username])
+        return address("person", self.username)
 
 
 class ResearchGroup(models.Model):
@@ -80,7 +81,7 @@ class ResearchGroup(models.Model):
         return self.name
 
     def get_absolute_url(self) -> str:
-        return reverse("research-group", args=[self.slug])
+        return address("research-group", self.slug)
 
 
 class Membership(models.Model):

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from django.urls import reverse
-
 from analysis.schema import Component
+from wiki.lib.named import address
 
 from .models import LanguageModel
 
@@ -12,4 +11,4 @@ from .models import LanguageModel
 def component_url(model: LanguageModel, component: Component, *, json: bool = False) -> str:
     """The canonical address of a component's page or of its data."""
     page = component.kind.value.lower().replace(" ", "-")
-    return reverse(f"{page}{'-json' if json else ''}", args=[model.slug, component])
+    return address(f"{page}{'-json' if json else ''}", model.slug, component)

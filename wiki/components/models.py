@@ -2,9 +2,9 @@ from __future__ import annotations
 
 from django.core.validators import RegexValidator
 from django.db import models
-from django.urls import reverse
 
 from analysis.schema import SLUG, Component, Sizes
+from wiki.lib.named import address
 
 
 class LanguageModel(models.Model):
@@ -35,7 +35,7 @@ class LanguageModel(models.Model):
         return self.slug
 
     def get_absolute_url(self) -> str:
-        return reverse("model", args=[self.slug])
+        return address("model", self.slug)
 
     @property
     def sizes(self) -> Sizes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from django.db.models import QuerySet
-from django.utils import timezone
+from django.db.models.functions import Now
 
 from wiki.texts.access import Person, may_write
 
@@ -12,7 +12,7 @@ from .models import Work
 
 def works_visible_to(user: Person) -> QuerySet[Work]:
     """What is being worked on now, for everybody, by people whose account is open."""
-    return Work.objects.filter(until__gt=timezone.now(), user__is_active=True).select_related("user")
+    return Work.objects.filter(until__gt=Now(), user__is_active=True).select_related("user")
 
 
 def may_work(user: Person) -> bool:

@@ -8,10 +8,11 @@ from collections.abc import Collection
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Count, F, Q
+from django.db.models import Count, F, Q, QuerySet
 
 from analysis.schema import Component, ComponentKind
-from wiki.texts.access import Person
+from wiki.lib.prepared import objects, padded, rows
+from wiki.texts.access import Person, person_of, sight_of
 from wiki.texts.models import Kind, Page, Revision, Visibility
 
 from .access import works_visible_to
@@ -46,41 +47,58 @@ class Coverage:
         return [work.user.get_username() for work in self.works.get(component, [])]
 
 
+_NEURON = ComponentKind.NEURON.value
 _IS_SAID = Q(n_summaries__gt=0) | Q(n_notes__gt=0)
 
 
 def coverage_of(model_slug: str, *, user: Person) -> Coverage:
     """What is written about a model's parts, and who works on them: three queries. What was hidden or taken back
     counts as nothing, so everybody sees the same."""
-    rows = Said.objects.filter(_IS_SAID, model_slug=model_slug).order_by()
-    neuron = ComponentKind.NEURON.value
-    counted = list(rows.exclude(part=neuron).values_list("component", "n_summaries", "n_notes"))
-    neurons = dict(rows.filter(part=neuron).values_list("layer").annotate(n=Count("layer")))
+    counted = rows(_parts, model_slug)
     works: dict[str, list[Work]] = {}
-    for work in works_visible_to(user).filter(model_slug=model_slug):
+    for work in objects(_works, model_slug, *sight_of(user)):
         works.setdefault(work.component, []).append(work)
     return Coverage(
         model_slug,
         frozenset(component for component, n_summaries, _ in counted if n_summaries),
         {component: n_notes for component, _, n_notes in counted if n_notes},
-        neurons,
+        dict(rows(_neurons, model_slug)),
         works,
     )
 
 
+def _said_of(model_slug: str) -> QuerySet[Said]:
+    return Said.objects.filter(_IS_SAID, model_slug=model_slug).order_by()
+
+
+def _parts(model_slug: str) -> QuerySet[Said, tuple[str, int, int]]:
+    return _said_of(model_slug).exclude(part=_NEURON).values_list("component", "n_summaries", "n_notes")
+
+
+def _neurons(model_slug: str) -> QuerySet[Said, tuple[int, int]]:
+    return _said_of(model_slug).filter(part=_NEURON).values_list("layer").annotate(n=Count("layer"))
+
+
+def _works(model_slug: str, moderates: bool | None, key: int) -> QuerySet[Work]:
+    return works_visible_to(person_of(moderates, key)).filter(model_slug=model_slug)
+
+
 def written_among(model_slug: str, components: Collection[str]) -> set[str]:
     """Those of a model's parts, by canonical name, that anything is written about."""
-    rows = Said.objects.filter(_IS_SAID, model_slug=model_slug, component__in=components).order_by()
-    return set(rows.values_list("component", flat=True))
+    return {component for (component,) in rows(_written_among, model_slug, *padded(sorted(components), ""))}
+
+
+def _written_among(model_slug: str, *components: str) -> QuerySet[Said, tuple[str]]:
+    return _said_of(model_slug).filter(component__in=components).values_list("component")
 
 
 def all_written(model_slug: str) -> tuple[list[str], dict[str, int]]:
     """All parts that have a summary, and how many notes each has, by canonical name; of a model with much written
     these are many."""
-    rows = list(Said.objects.filter(_IS_SAID, model_slug=model_slug).values_list("component", "n_summaries", "n_notes"))
+    said = list(_said_of(model_slug).values_list("component", "n_summaries", "n_notes"))
     return (
-        sorted(component for component, n_summaries, _ in rows if n_summaries),
-        {component: n_notes for component, _, n_notes in sorted(rows) if n_notes},
+        sorted(component for component, n_summaries, _ in said if n_summaries),
+        {component: n_notes for component, _, n_notes in sorted(said) if n_notes},
     )
 
 

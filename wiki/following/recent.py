@@ -5,13 +5,15 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import re
+from typing import Any
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.functions import Coalesce, Length
 from django.http import QueryDict
 
 from analysis.schema import SLUG
-from wiki.texts.access import Person, audit_entries_visible_to, revisions_visible_to
+from wiki.lib.prepared import objects
+from wiki.texts.access import Person, audit_entries_visible_to, person_of, revisions_visible_to, sight_of
 from wiki.texts.links import of_model
 from wiki.texts.models import AuditEntry, Kind, Page, Revision, Tag
 from wiki.texts.targets import key_of
@@ -105,6 +107,37 @@ def _moment(text: str) -> datetime.datetime | None:
     if not 1900 <= moment.year <= 9000:
         raise RecentError(f"Listing changes: expected a time of these centuries, got “{text[:40]}”.")
     return moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)
+
+
+def page_of_revisions(filters: Filters, *, user: Person) -> list[Revision]:
+    """The newest of `recent_revisions`: a page of them, and one more if there is."""
+    return objects(_page_of_revisions, *_asked(filters), *sight_of(user))
+
+
+def page_of_renames(filters: Filters, *, user: Person) -> list[AuditEntry]:
+    """The same of `recent_renames`."""
+    return objects(_page_of_renames, *_asked(filters), *sight_of(user))
+
+
+def _page_of_revisions(*asked: Any) -> QuerySet[Revision]:
+    return recent_revisions(_filters(*asked[:-2]), user=person_of(*asked[-2:]))[: PAGE_SIZE + 1]
+
+
+def _page_of_renames(*asked: Any) -> QuerySet[AuditEntry]:
+    return recent_renames(_filters(*asked[:-2]), user=person_of(*asked[-2:]))[: PAGE_SIZE + 1]
+
+
+def _asked(filters: Filters) -> tuple[Any, ...]:
+    """Filters as what is asked in a question; what is empty, and a model, which begins targets, are part of it."""
+    place = (filters.before.at, filters.before.pk, filters.before.is_rename) if filters.before else (None, None, None)
+    named = (filters.kind or None, (filters.model,), filters.person or None, filters.tag or None)
+    return *named, (filters.only,), filters.since, *place
+
+
+def _filters(*asked: Any) -> Filters:
+    """What `_asked` says."""
+    kind, (model,), person, tag, (only,), since, *place = asked
+    return Filters(kind or "", model, person or "", tag or "", only, since, Place(*place) if place[0] else None)
 
 
 def recent_revisions(filters: Filters, *, user: Person) -> QuerySet[Revision]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
 from django.db import models
@@ -38,11 +39,17 @@ class Part(Generic[_Row]):
         return self.number + 1
 
 
-def part_of(found: QuerySet[_Row], per_page: int, asked: str | None) -> Part[_Row]:
-    """The page that an address asks for, in one query; the first where what it says is no number of a page."""
+def part_of(rows: Callable[[int, int], Sequence[_Row]], per_page: int, asked: str | None) -> Part[_Row]:
+    """The page that an address asks for, of a list whose rows from one place to another `rows` gives; the first where
+    what it says is no number of a page."""
     asked = asked or "1"
     is_number = asked.isascii() and asked.isdigit() and len(asked) < 6 and 1 <= int(asked) <= MAX_PAGE
     number = int(asked) if is_number else 1
     start = (number - 1) * per_page
-    rows = list(found[start : start + per_page + 1])
-    return Part(rows[:per_page], number, len(rows) > per_page and number < MAX_PAGE)
+    found = list(rows(start, start + per_page + 1))
+    return Part(found[:per_page], number, len(found) > per_page and number < MAX_PAGE)
+
+
+def rows_of(found: QuerySet[_Row]) -> Callable[[int, int], Sequence[_Row]]:
+    """The rows of a queryset, for `part_of`: one query."""
+    return lambda start, end: list(found[start:end])

@@ -1,15 +1,17 @@
 """Queries that are compiled once a process: Django takes longer to build a small one than databases to answer it.
 
-A question is a function from what is asked to a queryset. Strings and whole numbers, which are keys, stand in the
-statement as parameters; what else is asked (None, booleans, tuples) is part of the question, which is compiled for it.
+A question is a function from what is asked to a queryset. Strings, whole numbers, which are keys, and times stand in
+the statement as parameters; what else is asked (None, booleans, tuples) is part of the question, compiled for each.
 """
 
 from __future__ import annotations
 
 import copy
 import dataclasses
+import datetime
 import functools
-from collections.abc import Callable, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 from django.core.exceptions import EmptyResultSet
@@ -17,8 +19,10 @@ from django.db import connection
 from django.db.models import Model, QuerySet
 
 _M = TypeVar("_M", bound=Model)
-# No key is so small.
-_FIRST_NUMBER = -2_000_000_000
+_V = TypeVar("_V", bound="str | int")
+# No key is so small, no time so late. Of statements for parts of questions the oldest is forgotten.
+_FIRST_NUMBER, _FIRST_TIME = -2_000_000_000, datetime.datetime(9000, 1, 1, tzinfo=datetime.UTC)
+_MOST = 2_000
 
 
 def rows(question: Callable[..., QuerySet[Any, Any]], *asked: Any) -> list[tuple[Any, ...]]:
@@ -45,6 +49,13 @@ def objects(question: Callable[..., QuerySet[_M]], *asked: Any) -> list[_M]:
     return list(answering)
 
 
+def padded(values: Iterable[_V], filler: _V) -> tuple[_V, ...]:
+    """Values for a question that asks of any of many, with as many fillers that few numbers of them are compiled."""
+    found = tuple(dict.fromkeys(values))
+    size = next(4**n for n in itertools.count() if 4**n >= len(found))
+    return (*found, *[filler] * (size - len(found))) if found else ()
+
+
 @dataclasses.dataclass(frozen=True)
 class _Compiled:
     """A question and its statement; None where nothing can answer it."""
@@ -55,7 +66,8 @@ class _Compiled:
     parameters: tuple[Any, ...]
 
     def filled(self, asked: Sequence[Any]) -> tuple[Any, ...]:
-        places = {place: value for place, value in zip(_places(asked), asked, strict=True) if _is_parameter(value)}
+        pairs = zip(_places(asked), asked, strict=True)
+        places = {_adapted(place): _adapted(value) for place, value in pairs if _is_parameter(value)}
         return tuple(places.get(each, each) if _is_parameter(each) else each for each in self.parameters)
 
 
@@ -63,7 +75,7 @@ def _compiled_for(question: Callable[..., QuerySet[Any, Any]], asked: Sequence[A
     return _compiled(question, _places(asked), connection.vendor)
 
 
-@functools.cache
+@functools.lru_cache(maxsize=_MOST)
 def _compiled(question: Callable[..., QuerySet[Any, Any]], places: tuple[Any, ...], _vendor: str) -> _Compiled:
     queryset = question(*places)
     compiler: Any = queryset.query.get_compiler(queryset.db)
@@ -71,16 +83,29 @@ def _compiled(question: Callable[..., QuerySet[Any, Any]], places: tuple[Any, ..
         sql, parameters = compiler.as_sql()
     except EmptyResultSet:
         sql, parameters = None, ()
+    for place, parameter in itertools.product(places, parameters):
+        if isinstance(place, str) and isinstance(parameter, str) and place in parameter and place != parameter:
+            raise ValueError(f"Compiling a question: expected what is asked as a whole parameter, got “{parameter}”.")
     return _Compiled(queryset, compiler, sql, tuple(parameters))
 
 
 def _places(asked: Sequence[Any]) -> tuple[Any, ...]:
     """What stands for what is asked while a question is compiled: another value for each parameter."""
-    return tuple(
-        each if not _is_parameter(each) else f"?{i}" if isinstance(each, str) else _FIRST_NUMBER - i
-        for i, each in enumerate(asked)
-    )
+    return tuple(_place(each, number) for number, each in enumerate(asked))
+
+
+def _place(each: Any, number: int) -> Any:
+    if not _is_parameter(each):
+        return each
+    if isinstance(each, datetime.datetime):
+        return _FIRST_TIME + datetime.timedelta(days=number)
+    return f"?{number}?" if isinstance(each, str) else _FIRST_NUMBER - number
 
 
 def _is_parameter(each: Any) -> bool:
-    return isinstance(each, str) or type(each) is int
+    return isinstance(each, (str, datetime.datetime)) or type(each) is int
+
+
+def _adapted(each: Any) -> Any:
+    """As the database is given it."""
+    return connection.ops.adapt_datetimefield_value(each) if isinstance(each, datetime.datetime) else each

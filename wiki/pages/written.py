@@ -34,7 +34,7 @@ from .attention import Choice
 from .measurements import Measurements
 
 # How many of each a page of a part shows; there is a list of all.
-N_NOTES, N_THREADS, N_LINKS = 3, 3, 40
+N_NOTES, N_THREADS, N_LINKS = 3, 3, 20
 _SHOWN = {Kind.SUMMARY: 1, Kind.NOTE: N_NOTES, Kind.TALK: N_THREADS}
 _MOST_SHOWN = _SHOWN[Kind.SUMMARY] + _SHOWN[Kind.NOTE]  # whole, and not by their names
 # Notes, of which those on cells of the pattern that is shown are marked there.

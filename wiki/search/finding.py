@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+from typing import Any
 
 from django.db.models import F, Q, QuerySet
 
@@ -15,7 +16,8 @@ from wiki.accounts.access import people_visible_to
 from wiki.accounts.models import User
 from wiki.components.addresses import component_url
 from wiki.components.models import LanguageModel
-from wiki.texts.access import Person, pages_visible_to
+from wiki.lib.prepared import objects, padded, rows
+from wiki.texts.access import Person, pages_visible_to, person_of, sight_of
 from wiki.texts.links import of_model
 from wiki.texts.models import Alias, Kind, Link, Page, Tag
 from wiki.texts.targets import key_of
@@ -25,8 +27,9 @@ from .models import Entry, Rank
 from .queries import Named, Query
 
 PAGE_SIZE = 20
-# So many texts at most are put in an order, of more the newest; nobody turns to the fifty-first page.
-MAX_TEXTS = 1000
+# So many texts at most are put in an order, of more the newest; nobody turns to the twenty-sixth page.
+MAX_TEXTS = 500
+_DAY = datetime.timedelta(days=1)
 MAX_NAMES = 8  # of components, models and people each
 
 
@@ -92,14 +95,7 @@ def find(query: Query, filters: Filters, *, page: int, user: Person) -> Found:
         components = [found for found in components if found.model.slug == filters.model]
     ranked = _ranked_texts(query, filters, components, user=user) if filters.kind in {"", *Kind} else []
     shown = ranked[(page - 1) * PAGE_SIZE : page * PAGE_SIZE]
-    pages = (
-        pages_visible_to(user)
-        .select_related("current__author", "author", "parent__author", "parent__parent__author")
-        .prefetch_related("tags")
-        .in_bulk(shown)
-        if shown
-        else {}
-    )
+    pages = {each.pk: each for each in objects(_shown, *sight_of(user), *padded(shown, 0))}
     shows_names = page == 1 and not filters.are_of_texts and bool(query.words)
     return Found(
         components=components[:MAX_NAMES] if shows_names and filters.kind in ("", "component") else [],
@@ -143,58 +139,94 @@ def _people_named(query: Query, *, user: Person) -> list[User]:
 def _ranked_texts(query: Query, filters: Filters, components: list[FoundComponent], *, user: Person) -> list[int]:
     """The texts that a query finds, best first: the article of that very title, those that name the component, and
     those that have the words, by rank; of equals the one changed last."""
-    texts = _filtered(pages_visible_to(user), filters)
+    asked = (*_asked(filters), *sight_of(user))
     order: dict[int, None] = {}
-    titles = Alias.objects.filter(key=key_of(" ".join(query.words))[:200]).values("page")
     if query.words:
-        order |= dict.fromkeys(texts.filter(pk__in=titles).values_list("pk", flat=True))
-    order |= dict.fromkeys(_naming(query, texts, components))
+        order |= dict.fromkeys(pk for (pk,) in rows(_titled, key_of(" ".join(query.words))[:200], *asked))
+    order |= dict.fromkeys(_naming(query, components, asked))
     if query.wanted:
-        match = match_of(query.terms)
-        matching = texts.filter(search_entry__words__matches=match).annotate(rank=Rank("search_entry__words", match))
-        rows = list(
-            matching.order_by(F("search_entry__page_id").desc()).values_list("pk", "rank", "updated_at")[
-                : MAX_TEXTS + 1
-            ]
-        )
-        rows.sort(key=lambda row: (-row[1], -row[2].timestamp(), -row[0]))
-        order |= dict.fromkeys(pk for pk, _, _ in rows)
+        matching = rows(_matching, match_of(query.terms), *asked)
+        matching.sort(key=lambda row: (row[1], row[2], row[0]), reverse=True)
+        order |= dict.fromkeys(pk for pk, _, _ in matching)
     return list(order)
 
 
-def _naming(query: Query, texts: QuerySet[Page], components: list[FoundComponent]) -> list[int]:
+def _asked(filters: Filters) -> tuple[Any, ...]:
+    """Filters as what is asked in a question; what is empty, and a model, which begins targets, are part of it."""
+    named = filters.kind or None, (filters.model,), filters.author or None, filters.tag or None
+    first, last = filters.since, filters.until
+    return *named, _midnight(first) if first else None, _midnight(last + _DAY) if last else None
+
+
+def _titled(title: str, *asked: Any) -> QuerySet[Page, tuple[int]]:
+    titles = Alias.objects.filter(key=title).values("page")
+    return _filtered(*asked).filter(pk__in=titles).order_by().values_list("pk")
+
+
+def _matching(match: str, *asked: Any) -> QuerySet[Page, tuple[int, float, Any]]:
+    """The newest that have the words, with how well each does and when it was changed."""
+    found = _filtered(*asked).filter(search_entry__words__matches=match)
+    found = found.annotate(rank=Rank("search_entry__words", match)).order_by(F("search_entry__page_id").desc())
+    return found.values_list("pk", "rank", "updated_at")[: MAX_TEXTS + 1]
+
+
+def _shown(moderates: bool | None, key: int, *keys: int) -> QuerySet[Page]:
+    pages = pages_visible_to(person_of(moderates, key)).filter(pk__in=keys).order_by()
+    return pages.select_related("current", "author", "parent__author", "parent__parent__author").prefetch_related(
+        "tags"
+    )
+
+
+def _naming(query: Query, components: list[FoundComponent], asked: tuple[Any, ...]) -> list[int]:
     """Texts about each of the components that a query names, or linking to it, with its other words in them."""
     if not components:
         return []
-    for named in query.named:
-        of_it = [found for found in components if found.is_named_by(named)]
-        about = Q(pk__in=Link.objects.filter(target__in=[found.target for found in of_it]).values("source"))
-        for found in of_it:
-            about |= Q(model_slug=found.model.slug, component=str(found.component))
-        texts = texts.filter(about)
+    named = [[found for found in components if found.is_named_by(each)] for each in query.named]
+    numbers = tuple(map(len, named))
+    words = [word for of_it in named for each in of_it for word in (each.target, each.model.slug, str(each.component))]
     other = [term for term in query.terms if term.named is None]
     if any(not term.is_unwanted for term in other):
-        texts = texts.filter(search_entry__words__matches=match_of(other))
-    else:
-        for term in other:
-            match = match_of([dataclasses.replace(term, is_unwanted=False)])
-            texts = texts.exclude(pk__in=Entry.objects.filter(words__matches=match).values("pk"))
-    return list(texts.order_by("-updated_at", "-pk").values_list("pk", flat=True)[:MAX_TEXTS])
+        return [pk for (pk,) in rows(_naming_with, numbers, match_of(other), (), *words, *asked)]
+    without = tuple(match_of([dataclasses.replace(term, is_unwanted=False)]) for term in other)
+    return [pk for (pk,) in rows(_naming_with, numbers, None, without, *words, *asked)]
 
 
-def _filtered(texts: QuerySet[Page], filters: Filters) -> QuerySet[Page]:
-    if filters.kind:
-        texts = texts.filter(kind=filters.kind)
-    if filters.model:
-        texts = texts.filter(of_model(filters.model))
-    if filters.author:
-        texts = texts.filter(author__username=filters.author)
-    if filters.tag:
-        texts = texts.filter(pk__in=Tag.pages.through.objects.filter(tag__name=filters.tag).values("page"))
-    if filters.since:
-        texts = texts.filter(updated_at__gte=_midnight(filters.since))
-    if filters.until:
-        texts = texts.filter(updated_at__lt=_midnight(filters.until) + datetime.timedelta(days=1))
+def _naming_with(
+    numbers: tuple[int, ...], match: str | None, without: tuple[str, ...], *words_and_asked: Any
+) -> QuerySet[Page, tuple[int]]:
+    """`numbers` says of how many parts each is; `words` are target, slug and component of each part."""
+    n_words = 3 * sum(numbers)
+    words, texts = iter(words_and_asked[:n_words]), _filtered(*words_and_asked[n_words:])
+    for n in numbers:
+        parts = [(next(words), next(words), next(words)) for _ in range(n)]
+        links = Link.objects.filter(target__in=[target for target, _, _ in parts])
+        about = Q(pk__in=links.values("source"))
+        for _, slug, component in parts:
+            about |= Q(model_slug=slug, component=component)
+        texts = texts.filter(about)
+    if match is not None:
+        texts = texts.filter(search_entry__words__matches=match)
+    for each in without:
+        texts = texts.exclude(pk__in=Entry.objects.filter(words__matches=each).values("pk"))
+    return texts.order_by("-updated_at", "-pk").values_list("pk")[:MAX_TEXTS]
+
+
+def _filtered(*asked: Any) -> QuerySet[Page]:
+    """What filters leave of what somebody sees: of `_asked` and `sight_of`."""
+    kind, (model,), author, tag, since, until, *sight = asked
+    texts = pages_visible_to(person_of(*sight))
+    if kind:
+        texts = texts.filter(kind=kind)
+    if model:
+        texts = texts.filter(of_model(model))
+    if author:
+        texts = texts.filter(author__username=author)
+    if tag:
+        texts = texts.filter(pk__in=Tag.pages.through.objects.filter(tag__name=tag).values("page"))
+    if since:
+        texts = texts.filter(updated_at__gte=since)
+    if until:
+        texts = texts.filter(updated_at__lt=until)
     return texts
 
 

@@ -10,6 +10,8 @@ from urllib.parse import urlencode
 from django.http import HttpRequest, HttpResponse, JsonResponse, QueryDict
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.html import escape
+from django.utils.safestring import SafeString, mark_safe
 from django.views.decorators.http import require_safe
 
 from analysis.schema import SLUG
@@ -94,6 +96,12 @@ class FoundText:
     url: str
     snippet: list[Piece]
 
+    @property
+    def html(self) -> SafeString:
+        """The snippet, with what was looked for marked."""
+        pieces = (f"<mark>{escape(each.text)}</mark>" if each.is_marked else escape(each.text) for each in self.snippet)
+        return mark_safe("".join(pieces))  # noqa: S308 (escaped)
+
     def to_json(self) -> dict[str, Any]:
         page = self.page
         return {
@@ -136,6 +144,7 @@ def search(request: HttpRequest) -> HttpResponse:
         "next_url": _address(parameters, asked.page + 1) if asked.page < n_pages else "",
         "json_url": f"{reverse('search-json')}?{urlencode(_kept(parameters))}",
         "typed": asked.query.typed,
+        "tagged_url": f"{reverse('search')}?{urlencode({'q': asked.query.typed})}&tag=",
     }
     return render(request, "search/search.html", context, status=400 if error else 200)
 

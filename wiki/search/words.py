@@ -6,11 +6,11 @@ whatever notation it is written (`L5.H1`, `a5.h1`, `blocks.5.attn.hook_z[1]` are
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import re
 import unicodedata
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from analysis.schema import Component, SchemaError
 
@@ -29,8 +29,7 @@ _TOKEN = re.compile(
 MAX_LENGTH = 60  # of a word; what is longer is cut, in texts as in queries
 
 
-@dataclasses.dataclass(frozen=True)
-class Word:
+class Word(NamedTuple):
     """A word as it is looked for, and where it stands."""
 
     term: str  # ASCII letters and digits
@@ -40,10 +39,8 @@ class Word:
 
 def words_of(text: str) -> Iterator[Word]:
     for match in _TOKEN.finditer(text):
-        if match["component"]:
-            yield Word(component_term(match[0]), match.start(), match.end())
-        else:
-            yield Word(_term(match[0][:MAX_LENGTH]), match.start(), match.end())
+        word = match[0]
+        yield Word(component_term(word) if match.lastgroup == "component" else _term(word[:MAX_LENGTH]), *match.span())
 
 
 def terms_of(text: str) -> list[str]:

@@ -12,14 +12,15 @@ import unicodedata
 from collections.abc import Iterable
 
 from django.contrib.auth.models import AnonymousUser
-from django.db.models import Value
+from django.db.models import QuerySet, Value
 from django.db.models.functions import Concat
 
 from analysis.schema import SLUG, Component, SchemaError
 from wiki.accounts.models import User
 from wiki.components.models import LanguageModel
+from wiki.lib.prepared import objects, padded, rows
 
-from .access import pages_visible_to
+from .access import pages_visible_to, person_of, sight_of
 from .models import Alias, Kind, Page, TargetForm
 
 MAX_LENGTH = 200
@@ -79,13 +80,17 @@ def resolve(targets: Iterable[Target], *, user: User | AnonymousUser) -> dict[Ta
     wanted = set(targets)
     by_form = {form: {target.text for target in wanted if target.form == form} for form in TargetForm}
     slugs = by_form[TargetForm.TITLE] | {text.partition("/")[0] for text in by_form[TargetForm.COMPONENT]}
-    models = LanguageModel.objects.in_bulk([slug for slug in slugs if SLUG.fullmatch(slug)])
+    models = {
+        model.slug: model
+        for model in objects(_models, *padded(sorted(slug for slug in slugs if SLUG.fullmatch(slug)), ""))
+    }
+    titles = padded(sorted(by_form[TargetForm.TITLE]), "")
+    people = padded(sorted(name[1:] for name in by_form[TargetForm.PERSON]), "")
     # titles and people in one query: the name, and the row that it is the name of
-    titles = Alias.objects.filter(key__in=by_form[TargetForm.TITLE]).order_by().values_list("key", "page_id")
-    named = User.objects.filter(username__in=[name[1:] for name in by_form[TargetForm.PERSON]], is_active=True)
-    names = dict(titles.union(named.order_by().values_list(Concat(Value("@"), "username"), "pk"), all=True))
+    names = dict(rows(_names, (len(titles),), *titles, *people))
     notes = {text: int(text[2:]) for text in by_form[TargetForm.ADDRESS] if text.startswith("a/")}
-    pages = pages_visible_to(user).in_bulk([*(pk for name, pk in names.items() if name[0] != "@"), *notes.values()])
+    keys = [*(pk for name, pk in names.items() if name[0] != "@"), *notes.values()]
+    pages = {page.pk: page for page in objects(_pages, *sight_of(user), *padded(sorted(keys), 0))}
 
     def resolved(target: Target) -> Resolution | None:
         text = target.text
@@ -103,8 +108,22 @@ def resolve(targets: Iterable[Target], *, user: User | AnonymousUser) -> dict[Ta
     return {target: found for target in wanted if (found := resolved(target))}
 
 
+def _models(*slugs: str) -> QuerySet[LanguageModel]:
+    return LanguageModel.objects.filter(slug__in=slugs)
+
+
+def _names(n_titles: tuple[int], *names: str) -> QuerySet[Alias, tuple[str, int]]:
+    titles = Alias.objects.filter(key__in=names[: n_titles[0]]).order_by().values_list("key", "page_id")
+    named = User.objects.filter(username__in=names[n_titles[0] :], is_active=True)
+    return titles.union(named.order_by().values_list(Concat(Value("@"), "username"), "pk"), all=True)
+
+
+def _pages(moderates: bool | None, key: int, *keys: int) -> QuerySet[Page]:
+    return pages_visible_to(person_of(moderates, key)).filter(pk__in=keys).order_by()
+
+
 def targets_of(page: Page) -> list[str]:
     """Every target that leads to a page: an article's titles, a summary's component, the address of others."""
     if page.kind == Kind.ARTICLE:
-        return list(page.aliases.values_list("key", flat=True))
+        return [alias.key for alias in page.aliases.all()]
     return [page.about] if page.kind == Kind.SUMMARY else [f"a/{page.pk}"]

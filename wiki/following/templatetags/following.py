@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
@@ -10,10 +11,10 @@ from django.db.models import QuerySet
 from django.urls import reverse
 
 from wiki.accounts.models import User
-from wiki.lib.prepared import rows
+from wiki.lib.prepared import objects, rows
 from wiki.texts.access import person_of, sight_of
 from wiki.texts.addresses import address_of, name_of
-from wiki.texts.models import Page, Watch
+from wiki.texts.models import Page, Revision, Watch
 from wiki.texts.targets import normalise
 
 from ..access import notifications_visible_to
@@ -55,6 +56,11 @@ def is_watched(context: Any, target: str) -> bool:
     )
 
 
+def _of_others(since: datetime, moderates: bool | None, key: int) -> QuerySet[Revision]:
+    user = person_of(moderates, key)
+    return recent_revisions(Filters(since=since), user=user).exclude(author=user.pk)[:MAX_REVISIONS]
+
+
 @register.simple_tag(takes_context=True)
 def changes_since_last_visit(context: Any) -> dict[str, Any] | None:
     """What others changed since the visit before this one, each page once, with who did; None on the first visit."""
@@ -62,7 +68,7 @@ def changes_since_last_visit(context: Any) -> dict[str, Any] | None:
     at = last_visit(user) if isinstance(user, User) else None
     if not isinstance(user, User) or at is None:
         return None
-    revisions = recent_revisions(Filters(since=at), user=user).exclude(author=user)[:MAX_REVISIONS]
+    revisions = objects(_of_others, at, *sight_of(user))
     authors: dict[Page, dict[str, None]] = {}
     for revision in revisions:
         authors.setdefault(revision.page, {})[revision.author.get_username()] = None

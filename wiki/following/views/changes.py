@@ -12,11 +12,12 @@ from django.urls import NoReverseMatch, reverse
 from django.utils.feedgenerator import Atom1Feed
 from django.views.decorators.http import require_safe
 
+from wiki.lib.named import address
 from wiki.texts.addresses import address_of, name_of
 from wiki.texts.events import what_was_done
 from wiki.texts.models import AuditEntry, Revision
 
-from ..recent import KINDS, NAMES, ONLY, PAGE_SIZE, Filters, Place, RecentError, recent_renames, recent_revisions
+from ..recent import KINDS, NAMES, ONLY, PAGE_SIZE, Filters, Place, RecentError, page_of_renames, page_of_revisions
 from ..sentences import what_happened
 
 
@@ -100,7 +101,7 @@ def _diff_url(revision: Revision) -> str:
     if revision.n == 1:
         return ""
     try:
-        return reverse("diff", args=[revision.page_id], query={"from": revision.n - 1, "to": revision.n})
+        return f"{address('diff', revision.page_id)}?from={revision.n - 1}&to={revision.n}"
     except NoReverseMatch:
         return ""
 
@@ -173,8 +174,8 @@ def recent_atom(request: HttpRequest) -> HttpResponse:
 
 def _changes(request: HttpRequest, filters: Filters) -> tuple[list[Change | Rename], Place | None]:
     """A page of changes, and where it ends if there are more. Two queries."""
-    revisions = [Change(each) for each in recent_revisions(filters, user=request.user)[: PAGE_SIZE + 1]]
-    renames = [Rename(each) for each in recent_renames(filters, user=request.user)[: PAGE_SIZE + 1]]
+    revisions = [Change(each) for each in page_of_revisions(filters, user=request.user)]
+    renames = [Rename(each) for each in page_of_renames(filters, user=request.user)]
     # both are newest first, and the sort leaves revisions before renames of the same time
     changes: list[Change | Rename] = [*revisions, *renames]
     changes.sort(key=lambda change: change.at, reverse=True)

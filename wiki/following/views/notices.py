@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
@@ -10,6 +11,8 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from wiki.accounts.signing_in import page_of_people
 from wiki.lib.paging import part_of
+from wiki.lib.prepared import objects
+from wiki.texts.access import person_of, sight_of
 from wiki.texts.addresses import address_of
 from wiki.texts.threads import address_in_thread
 
@@ -26,8 +29,8 @@ PAGE_SIZE = 50
 @require_safe
 @page_of_people
 def notifications(request: HttpRequest) -> HttpResponse:
-    rows = with_names(notifications_visible_to(request.user))
-    page = part_of(rows, PAGE_SIZE, request.GET.get("page"))
+    sight = sight_of(request.user)
+    page = part_of(lambda *part: objects(_told, part, *sight), PAGE_SIZE, request.GET.get("page"))
     context = {
         "page": page,
         "told": [(each, line_of(each)) for each in page.object_list],
@@ -38,11 +41,15 @@ def notifications(request: HttpRequest) -> HttpResponse:
     return render(request, "following/notifications.html", context)
 
 
+def _told(part: tuple[int, int], moderates: bool | None, key: int) -> QuerySet[Notification]:
+    return with_names(notifications_visible_to(person_of(moderates, key)))[slice(*part)]
+
+
 @require_safe
 def notifications_json(request: HttpRequest) -> JsonResponse:
     if not request.user.is_authenticated:
         return JsonResponse({"error": "Listing notifications: expected somebody who is signed in."}, status=401)
-    rows = with_names(notifications_visible_to(request.user))[:PAGE_SIZE]
+    rows = objects(_told, (0, PAGE_SIZE), *sight_of(request.user))
     data = [
         {
             "id": each.pk,

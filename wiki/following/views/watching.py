@@ -20,7 +20,7 @@ from wiki.texts.models import Watch
 from wiki.texts.targets import Resolution, Target, normalise, resolve
 from wiki.texts.watching import unwatch, watch
 
-PAGE_SIZE = 100
+PAGE_SIZE = 50
 
 
 @require_POST

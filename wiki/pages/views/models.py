@@ -51,7 +51,7 @@ def model_page(request: HttpRequest, slug: str) -> HttpResponse:
     asked = request.GET.get("metric", "")
     metric = chosen_metric(measurements, request.GET)
     measured = measurements.metrics.get(metric.key)
-    head_map = map_of(measured) if measured else None
+    head_map = map_of(measured) if measured and not shown else None
     question, axes = Question.of(request.GET), Axes.of(request.GET)
     state = {name: request.GET[name] for name in STATE if request.GET.get(name)}
     scatter, scatter_absent = scatter_of(measurements, axes)

@@ -7,10 +7,13 @@ from collections.abc import Callable
 from typing import Any
 
 from django.contrib.auth.views import redirect_to_login
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 
-from ..access import Person, pages_visible_to, revisions_visible_to
-from ..models import Page, Revision
+from wiki.lib.prepared import objects
+
+from ..access import Person, pages_visible_to, person_of, revisions_visible_to, sight_of
+from ..models import Alias, Page, Revision
 from ..moderation import withheld_revisions
 
 # What names, rights and addresses of a page read.
@@ -18,10 +21,27 @@ RELATED = ("author", "current__author", "parent__author", "parent__parent__autho
 
 
 def get_page(user: Person, pk: int) -> Page:
-    page = pages_visible_to(user).select_related(*RELATED).filter(pk=pk).first() if pk < 2**63 else None
+    page = next(iter(objects(_numbered, pk, *sight_of(user))), None) if pk < 2**63 else None
     if page is None:
         raise Http404(f"Looking for text {pk}: there is none.")
     return page
+
+
+def get_article(user: Person, key: str) -> Page | None:
+    """The article that has or had this title, by its key."""
+    return next(iter(objects(_titled, key, *sight_of(user))), None)
+
+
+def _numbered(pk: int, moderates: bool | None, key: int) -> QuerySet[Page]:
+    return _whole(moderates, key).filter(pk=pk)
+
+
+def _titled(title: str, moderates: bool | None, key: int) -> QuerySet[Page]:
+    return _whole(moderates, key).filter(pk__in=Alias.objects.filter(key=title).values("page"))
+
+
+def _whole(moderates: bool | None, key: int) -> QuerySet[Page]:
+    return pages_visible_to(person_of(moderates, key)).select_related(*RELATED).order_by()
 
 
 def get_revision(user: Person, page: Page, n: str, *, doing: str) -> Revision:

@@ -11,7 +11,7 @@ from django.views.decorators.http import require_safe
 
 from wiki.accounts.access import people_visible_to
 from wiki.accounts.signing_in import page_of_people
-from wiki.lib.paging import part_of
+from wiki.lib.paging import part_of, rows_of
 
 from ..access import drafts_visible_to, may_write, pages_visible_to, revisions_visible_to
 from ..addresses import address_of, address_to_write, name_of
@@ -29,7 +29,7 @@ def articles(request: HttpRequest) -> HttpResponse:
     tag = request.GET.get("tag", "").replace("\0", "")
     found = pages_visible_to(request.user).filter(kind=Kind.ARTICLE).select_related("current__author", "author")
     found = found.filter(tags__name=tag) if tag else found
-    part = part_of(found.prefetch_related("tags").order_by("title", "pk"), PER_PAGE, request.GET.get("page"))
+    part = part_of(rows_of(found.prefetch_related("tags").order_by("title", "pk")), PER_PAGE, request.GET.get("page"))
     # whether there is one is answered by the first; how many there are, by all
     tagged = Page.objects.filter(tags=OuterRef("pk"), kind=Kind.ARTICLE, visibility=Visibility.PUBLISHED)
     tags = Tag.objects.filter(Exists(tagged)).order_by("name")[:N_TAGS]
@@ -42,7 +42,7 @@ def articles_json(request: HttpRequest) -> JsonResponse:
     tag = request.GET.get("tag", "").replace("\0", "")
     found = pages_visible_to(request.user).filter(kind=Kind.ARTICLE).select_related("current").prefetch_related("tags")
     found = found.filter(tags__name=tag) if tag else found
-    part = part_of(found.order_by("title", "pk"), PER_PAGE, request.GET.get("page"))
+    part = part_of(rows_of(found.order_by("title", "pk")), PER_PAGE, request.GET.get("page"))
     data = [
         {
             "id": page.pk,
@@ -72,7 +72,7 @@ def links_to(request: HttpRequest, pk: int) -> HttpResponse:
     """Everything that links to a text."""
     page = get_page(request.user, pk)
     found = links_to_page(page, user=request.user)
-    part = part_of(found, PER_PAGE, request.GET.get("page"))
+    part = part_of(rows_of(found), PER_PAGE, request.GET.get("page"))
     links = [(link.get_kind_display(), name_of(link.source), address_of(link.source)) for link in part.object_list]
     context = {"page": page, "name": name_of(page), "url": address_of(page), "part": part, "links": links}
     return render(request, "texts/links.html", context)
@@ -108,7 +108,7 @@ def written_by(request: HttpRequest, username: str) -> HttpResponse:
     revisions = revisions_visible_to(request.user).filter(author=person).defer("text", "fields")
     related = ("page__author", "page__parent__author", "page__parent__parent__author")
     newest_first = revisions.select_related(*related).order_by("-created_at", "-pk")
-    shown = part_of(newest_first, PER_PAGE, request.GET.get("page"))
+    shown = part_of(rows_of(newest_first), PER_PAGE, request.GET.get("page"))
     kinds = dict(
         pages_visible_to(request.user).filter(author=person).order_by().values_list("kind").annotate(n=Count("pk"))
     )

@@ -2,25 +2,38 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
-from django.core.paginator import Paginator
-from django.db.models import Count, Q
+from django.db.models import Count, Q, QuerySet, prefetch_related_objects
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
-from ..access import Person, links_visible_to, may_edit, may_reply, may_retract, may_write, pages_visible_to
+from wiki.lib.paging import part_of
+from wiki.lib.prepared import objects, padded
+
+from ..access import (
+    Person,
+    links_visible_to,
+    may_edit,
+    may_reply,
+    may_retract,
+    may_write,
+    pages_visible_to,
+    person_of,
+    sight_of,
+)
 from ..addresses import address_of, address_to_write, name_of
 from ..circuits import cut_for_drawing
-from ..links import links_to_page
-from ..models import Alias, Kind, Page, Revision, TargetForm, Visibility
+from ..links import links_to_page, what_links_here
+from ..models import Kind, Link, Page, Revision, TargetForm, Visibility
 from ..rendering import Unrendered, render_texts
 from ..targets import key_of, targets_of
 from ..threads import PER_PAGE, is_reply
 from .circuits import drawn_circuit
-from .finding import RELATED, get_page, get_revision
+from .finding import get_article, get_page, get_revision
 
 N_LINKS = 20
 
@@ -28,7 +41,7 @@ N_LINKS = 20
 @require_safe
 def article(request: HttpRequest, title: str) -> HttpResponse:
     """An article by its key; another spelling or an earlier title leads there."""
-    page = _article_called(title, user=request.user)
+    page = get_article(request.user, key_of(title)) if "\0" not in title else None
     if page is None:
         # The place to write it, with the title as it was asked for
         words = _asked_words(title, user=request.user)
@@ -92,12 +105,6 @@ def revision_json(revision: Revision) -> dict[str, Any]:
     }
 
 
-def _article_called(title: str, *, user: Person) -> Page | None:
-    alias = Alias.objects.filter(key=key_of(title)).first() if "\0" not in title else None
-    pages = pages_visible_to(user).select_related(*RELATED)
-    return pages.filter(pk=alias.page_id).first() if alias else None
-
-
 def _asked_words(title: str, *, user: Person) -> str:
     """A title that nobody has written, as a text that links to it spells it, else as words."""
     if title != key_of(title) or "\0" in title:
@@ -118,19 +125,15 @@ def _asked_revision(request: HttpRequest, page: Page) -> Revision:
 def _text_page(request: HttpRequest, page: Page) -> HttpResponse:
     user, revision = request.user, _asked_revision(request, page)
     is_thread = page.kind == Kind.TALK
-    talk = pages_visible_to(user).filter(parent=page).select_related("author", "current__author").order_by("pk")
-    if not is_thread:
-        shown = Q(talk__visibility__in=[Visibility.PUBLISHED, Visibility.RETRACTED])
-        talk = talk.annotate(n_replies=Count("talk", filter=shown))
-    part = Paginator(talk, PER_PAGE).get_page(request.GET.get("page"))
-    hanging = list(part.object_list)
-    replies = hanging if is_thread else []
+    prefetch_related_objects([page], "tags", "aliases")
+    part = part_of(functools.partial(_talk_of, page, user), PER_PAGE, request.GET.get("page"))
+    replies = part.object_list if is_thread else []
     unrendered = [
         Unrendered(revision.text, "text", page.model_slug),
         *(Unrendered(reply.current.text, f"text-{reply.pk}", page.model_slug) for reply in replies if reply.current),
     ]
     rendered, _ = render_texts(unrendered, user=user)
-    links = list(links_to_page(page, user=user)[: N_LINKS + 1])
+    links = objects(_links_to, page.pk, *sight_of(user), *padded(targets_of(page), ""))
     is_editable = may_edit(user, page)
     tags = list(page.tags.all())
     aliases = [alias.key for alias in page.aliases.all() if alias.key != page.key]
@@ -153,7 +156,7 @@ def _text_page(request: HttpRequest, page: Page) -> HttpResponse:
         "links": [(link.get_kind_display(), name_of(link.source), address_of(link.source)) for link in links[:N_LINKS]],
         "has_more_links": len(links) > N_LINKS,
         "replies": list(zip(replies, rendered[1:], strict=True)),
-        "threads": [] if is_thread else hanging,
+        "threads": [] if is_thread else part.object_list,
         "part": part,
         "may_edit": is_editable,
         "may_reply": may_reply(user, page) and not is_reply(page),
@@ -161,6 +164,24 @@ def _text_page(request: HttpRequest, page: Page) -> HttpResponse:
         "json_url": reverse("text-json", args=[page.pk], query=request.GET),
     }
     return render(request, "texts/text.html", context)
+
+
+def _talk_of(page: Page, user: Person, begin: int, end: int) -> list[Page]:
+    """Some of the replies in a thread, or of the threads about a page, in their order."""
+    return objects(_talk, page.pk, page.kind == Kind.TALK, (begin, end), *sight_of(user))
+
+
+def _talk(parent: int, is_thread: bool, part: tuple[int, int], moderates: bool | None, key: int) -> QuerySet[Page]:
+    talk = pages_visible_to(person_of(moderates, key)).filter(parent=parent).select_related("author", "current__author")
+    if not is_thread:
+        shown = Q(talk__visibility__in=[Visibility.PUBLISHED, Visibility.RETRACTED])
+        talk = talk.annotate(n_replies=Count("talk", filter=shown))
+    return talk.order_by("pk")[slice(*part)]
+
+
+def _links_to(source: int, moderates: bool | None, key: int, *targets: str) -> QuerySet[Link]:
+    found = what_links_here(targets, user=person_of(moderates, key))
+    return found.exclude(source=source)[: N_LINKS + 1]
 
 
 def _up(page: Page) -> tuple[str, str]:
