@@ -43,4 +43,4 @@ def test_a_page_of_a_list_is_one_query(
 
 @pytest.mark.usefixtures("tags")
 def test_a_list_that_fits_on_its_page_has_no_other() -> None:
-    assert not part_of(Tag.objects.order_by("name"), 5, None).has_other_pages
+    assert not part_of(rows_of(Tag.objects.order_by("name")), 5, None).has_other_pages

@@ -84,7 +84,7 @@ def _pages_with_none(text: str) -> QuerySet[Page]:
 
 def test_any_of_many_is_asked_with_what_stands_for_nothing(notes: list[Page]) -> None:
     names = [f"L{n}H1" for n in range(20)]
-    assert padded(names[:2] * 2, "") == ("L0H1", "L1H1", "", "")
+    assert padded(names[:3] * 2, "") == ("L0H1", "L1H1", "L2H1", "")
     assert padded([], "") == ()
     for n in (0, 1, 2, 3, 5, 17, 20):
         assert rows(_among, *padded(names[:n], "")) == [(page.pk,) for page in notes if page.component in names[:n]]

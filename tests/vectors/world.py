@@ -259,7 +259,7 @@ def _fill_own(world: HostileWorld, article: Page) -> None:
         UserSession(user=viewer, ip="127.0.0.1", session_key=f"session-{n}", user_agent=agent)
         for n, agent in enumerate(agents)
     )
-    world.addresses += ["/drafts/", "/watching/", "/watching/?page=2", "/watching/?page=3", "/accounts/sessions/"]
+    world.addresses += ["/drafts/", "/watching/", *(f"/watching/?page={n}" for n in range(2, 7)), "/accounts/sessions/"]
     world.addresses += ["/accounts/email/", "/accounts/2fa/", "/accounts/2fa/webauthn/", "/accounts/settings/"]
     world.addresses += ["/accounts/notifications/", "/accounts/3rdparty/"]
     world.addresses += [f"/write/talk/?page={article.pk}", "/write/note/?about=tiny/L1H2", "/write/article/?title=x"]

@@ -27,23 +27,23 @@ _MOST = 2_000
 
 def rows(question: Callable[..., QuerySet[Any, Any]], *asked: Any) -> list[tuple[Any, ...]]:
     """The rows of a `values_list`, as the database has them."""
-    compiled = _compiled_for(question, asked)
+    compiled, parameters = _compiled_for(question, asked)
     if compiled.sql is None:
         return []
     with connection.cursor() as cursor:
-        cursor.execute(compiled.sql, compiled.filled(asked))
+        cursor.execute(compiled.sql, parameters)
         return list(cursor.fetchall())
 
 
 def objects(question: Callable[..., QuerySet[_M]], *asked: Any) -> list[_M]:
     """The objects of a queryset, with what it selects beside them, prefetches and annotates."""
-    compiled = _compiled_for(question, asked)
+    compiled, parameters = _compiled_for(question, asked)
     if compiled.sql is None:
         return []
     # what Django reads the rows by, with the statement that it has compiled already
     compiler = copy.copy(compiled.compiler)
     compiler.connection = connection
-    compiler.as_sql = lambda *_, **__: (compiled.sql, compiled.filled(asked))
+    compiler.as_sql = lambda *_, **__: (compiled.sql, parameters)
     answering: QuerySet[_M] = compiled.queryset.all()
     answering.query.get_compiler = lambda *_, **__: compiler  # type: ignore[method-assign]
     return list(answering)
@@ -52,7 +52,7 @@ def objects(question: Callable[..., QuerySet[_M]], *asked: Any) -> list[_M]:
 def padded(values: Iterable[_V], filler: _V) -> tuple[_V, ...]:
     """Values for a question that asks of any of many, with as many fillers that few numbers of them are compiled."""
     found = tuple(dict.fromkeys(values))
-    size = next(4**n for n in itertools.count() if 4**n >= len(found))
+    size = next(2**n for n in itertools.count() if 2**n >= len(found))
     return (*found, *[filler] * (size - len(found))) if found else ()
 
 
@@ -65,14 +65,17 @@ class _Compiled:
     sql: str | None
     parameters: tuple[Any, ...]
 
-    def filled(self, asked: Sequence[Any]) -> tuple[Any, ...]:
-        pairs = zip(_places(asked), asked, strict=True)
-        places = {_adapted(place): _adapted(value) for place, value in pairs if _is_parameter(value)}
-        return tuple(places.get(each, each) if _is_parameter(each) else each for each in self.parameters)
+    def filled(self, places: Sequence[Any], asked: Sequence[Any]) -> tuple[Any, ...]:
+        """The parameters, with what is asked in its places."""
+        pairs = zip(places, asked, strict=True)
+        values = {_adapted(place): _adapted(value) for place, value in pairs if _is_parameter(value)}
+        return tuple(values.get(each, each) if _is_parameter(each) else each for each in self.parameters)
 
 
-def _compiled_for(question: Callable[..., QuerySet[Any, Any]], asked: Sequence[Any]) -> _Compiled:
-    return _compiled(question, _places(asked), connection.vendor)
+def _compiled_for(question: Callable[..., QuerySet[Any, Any]], asked: Sequence[Any]) -> tuple[_Compiled, Any]:
+    places = tuple(_place(each, number) for number, each in enumerate(asked))
+    compiled = _compiled(question, places, connection.vendor)
+    return compiled, compiled.filled(places, asked)
 
 
 @functools.lru_cache(maxsize=_MOST)
@@ -89,12 +92,8 @@ def _compiled(question: Callable[..., QuerySet[Any, Any]], places: tuple[Any, ..
     return _Compiled(queryset, compiler, sql, tuple(parameters))
 
 
-def _places(asked: Sequence[Any]) -> tuple[Any, ...]:
-    """What stands for what is asked while a question is compiled: another value for each parameter."""
-    return tuple(_place(each, number) for number, each in enumerate(asked))
-
-
 def _place(each: Any, number: int) -> Any:
+    """What stands for what is asked while a question is compiled: another value for each parameter."""
     if not _is_parameter(each):
         return each
     if isinstance(each, datetime.datetime):

@@ -29,6 +29,7 @@ class Outlier:
     """A head or neuron that is among the most extreme of all in a metric."""
 
     component: Component
+    name: str  # canonical, of the component
     metric: Metric
     value: float
     distance: float  # from the median of all, as a share of their range; in [0, 1]
@@ -50,7 +51,7 @@ class Outlier:
 
     def to_json(self) -> dict[str, Any]:
         return {
-            "component": str(self.component),
+            "component": self.name,
             "metric": self.metric.key,
             "value": self.value,
             "place": self.place,
@@ -73,15 +74,13 @@ class Wanted:
 
 def wanted_parts(measurements: Measurements, coverage: Coverage, *, kind: ComponentKind | None = None) -> list[Wanted]:
     """What stands out and has neither summary nor note, each once by the metric in which it is farthest out."""
-    named = [(str(outlier.component), outlier) for outlier in outliers_of(measurements)]
-    named = [(name, outlier) for name, outlier in named if kind in (None, outlier.component.kind)]
-    written, found = written_among(coverage.model_slug, {name for name, _ in named}), set()
-    wanted = []
-    for name, outlier in sorted(named, key=lambda each: (-each[1].distance, each[0])):
-        if name not in written and name not in found:
-            found.add(name)
-            wanted.append(Wanted(outlier, coverage.workers_on(name)))
-    return wanted
+    outliers = [each for each in outliers_of(measurements) if kind in (None, each.component.kind)]
+    farthest: dict[str, Outlier] = {}
+    for outlier in sorted(outliers, key=lambda each: (-each.distance, each.name)):
+        farthest.setdefault(outlier.name, outlier)
+    neurons = [name for name, outlier in farthest.items() if outlier.component.kind is ComponentKind.NEURON]
+    written = coverage.summaries | coverage.notes.keys() | written_among(coverage.model_slug, neurons)
+    return [Wanted(outlier, coverage.workers_on(name)) for name, outlier in farthest.items() if name not in written]
 
 
 def outliers_of(measurements: Measurements) -> Iterator[Outlier]:
@@ -133,4 +132,4 @@ def _outliers(values: np.ndarray, metric: Metric, *, most: int) -> Iterable[Outl
                 place = 1 + int(np.searchsorted(ordered, value, side="left"))
             if np.isfinite(value) and distance >= EXTREME_DISTANCE and n_extreme <= limit:
                 component = Component(layer, **{kind: number})
-                yield Outlier(component, metric, value, distance, place, highest, finite.size)
+                yield Outlier(component, str(component), metric, value, distance, place, highest, finite.size)
