@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import Any
 
 import numpy as np
 
 from analysis.metrics import LAYER_METRICS, Metric
-from wiki.experiments.results import StoreError
+from wiki.experiments.results import StoreError, SurveyResult
 
 from .measurements import Measurements
+from .numbers import with_error
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class LayerMetric:
     """One metric of all layers: float64 [layer] each."""
 
@@ -26,6 +28,13 @@ class LayerMetric:
         """A layer's value and its standard error, `None` where it has none."""
         error = float(self.errors[layer])
         return float(self.values[layer]), error if np.isfinite(error) else None
+
+    @functools.cached_property
+    def figures(self) -> list[str]:
+        """Of each layer: the value and its standard error, without a unit."""
+        return [
+            with_error(self.metric, *self.at(layer)).removesuffix(self.metric.unit) for layer in range(len(self.values))
+        ]
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -57,9 +66,16 @@ def layer_metrics(measurements: Measurements) -> LayerMetrics:
             absent[metric.key] = f"not measured: the pinned survey of {result.spec.dataset} did not ask for it."
             continue
         try:
-            errors = result.error(metric)
-            assert errors is not None, "every metric of layers is a mean"
-            metrics[metric.key] = LayerMetric(metric, result.metric(metric), errors, result.queries[metric.key])
+            result.confirm("summary")
+            metrics[metric.key] = _measured(result, metric)
         except StoreError as error:
             absent[metric.key] = f"not readable: {error}"
     return LayerMetrics(metrics, absent)
+
+
+@functools.lru_cache(maxsize=256)
+def _measured(result: SurveyResult, metric: Metric) -> LayerMetric:
+    """A metric of a survey whose summary was just checked: a survey never changes."""
+    errors = result.error(metric)
+    assert errors is not None, "every metric of layers is a mean"
+    return LayerMetric(metric, result.metric(metric), errors, result.queries[metric.key])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 
 import numpy as np
@@ -72,7 +73,11 @@ def lens_curves(layers: LayerMetrics) -> LensCurves | None:
     """The curves of a model's logit lens; `None` where it was not measured."""
     if not {"lens_agreement", "lens_divergence"} <= layers.metrics.keys():
         return None
-    agreement, divergence = (layers.metrics[key] for key in ("lens_agreement", "lens_divergence"))
+    return _curves(layers.metrics["lens_agreement"], layers.metrics["lens_divergence"])
+
+
+@functools.lru_cache(maxsize=64)
+def _curves(agreement: LayerMetric, divergence: LayerMetric) -> LensCurves:
     n_layers = len(agreement.values)
     xs = [_x(layer, n_layers) for layer in range(n_layers)]
     ceiling = _ceiling(divergence)

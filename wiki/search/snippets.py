@@ -6,7 +6,7 @@ import dataclasses
 import re
 from collections.abc import Set
 
-from .words import words_of
+from .words import words_among
 
 LENGTH = 240  # characters
 MAX_READ = 50_000  # of a text; a snippet of a longer one is of its beginning
@@ -32,7 +32,7 @@ class Piece:
 def snippet_of(text: str, terms: Set[str]) -> list[Piece]:
     """The part of a text, without the marks of its Markdown, that has most of these terms, each of them marked."""
     plain = _plain(text[:MAX_READ])
-    found = [word for word in words_of(plain) if word.term in terms]
+    found = words_among(plain, terms)
     start, end = _window(plain, [(word.start, word.term) for word in found])
     pieces = [Piece("… ", is_marked=False)] if start else []
     at = start

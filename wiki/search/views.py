@@ -97,6 +97,10 @@ class FoundText:
     snippet: list[Piece]
 
     @property
+    def kind(self) -> str:
+        return Kind(self.page.kind).label.lower()
+
+    @property
     def html(self) -> SafeString:
         """The snippet, with what was looked for marked."""
         pieces = (f"<mark>{escape(each.text)}</mark>" if each.is_marked else escape(each.text) for each in self.snippet)

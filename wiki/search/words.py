@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from typing import NamedTuple
 
 from analysis.schema import Component, SchemaError
@@ -38,13 +38,21 @@ class Word(NamedTuple):
 
 
 def words_of(text: str) -> Iterator[Word]:
-    for match in _TOKEN.finditer(text):
-        word = match[0]
-        yield Word(component_term(word) if match.lastgroup == "component" else _term(word[:MAX_LENGTH]), *match.span())
+    return (Word(_term_of(match), *match.span()) for match in _TOKEN.finditer(text))
+
+
+def words_among(text: str, terms: Set[str]) -> list[Word]:
+    """Those words of a text that are among these terms."""
+    return [Word(term, *match.span()) for match in _TOKEN.finditer(text) if (term := _term_of(match)) in terms]
 
 
 def terms_of(text: str) -> list[str]:
-    return [word.term for word in words_of(text)]
+    return [_term_of(match) for match in _TOKEN.finditer(text)]
+
+
+def _term_of(match: re.Match[str]) -> str:
+    word = match[0]
+    return component_term(word) if match.lastgroup == "component" else _term(word[:MAX_LENGTH])
 
 
 def component_term(name: str) -> str:

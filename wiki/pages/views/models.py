@@ -12,7 +12,6 @@ from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from analysis.schema import Component
-from wiki.components.models import LanguageModel
 from wiki.coverage.counting import coverage_of
 
 from ..addresses import get_model
@@ -28,7 +27,7 @@ from ..measurements import Measurements, measurements_of
 from ..metric_groups import HEAD_METRICS_BY_KEY, METRIC_GROUPS
 from ..model_figures import chosen_metric, require_known
 from ..model_markup import component_rows, found_rows, lens_links, map_rows, metric_options
-from ..numbers import short, with_error
+from ..numbers import short
 from ..responses import data_response, page_response, progress_response
 from ..scatter import Axes, scatter_of
 from ..wanted import wanted_parts
@@ -90,7 +89,7 @@ def model_page(request: HttpRequest, slug: str) -> HttpResponse:
         "query": urlencode(_without(state, "map")),
         "layers": [Component(layer) for layer in range(model.n_layers)],
         "layer_metrics": layers,
-        "layer_rows": component_rows(measurements, _layer_table(model, layers)),
+        "layer_rows": component_rows(measurements, _layer_table(layers)),
         "lens": lens,
         "lens_links": lens_links(measurements, lens) if lens else "",
         "written": written_of(measurements, None, user=request.user),
@@ -120,14 +119,10 @@ def _without(state: dict[str, str], *names: str) -> dict[str, str]:
     return {name: value for name, value in state.items() if name not in names}
 
 
-def _layer_table(model: LanguageModel, layers: LayerMetrics) -> list[tuple[Component, list[str]]]:
+def _layer_table(layers: LayerMetrics) -> list[tuple[Component, list[str]]]:
     """Each layer with its figures; nothing where no metric of layers is measured."""
-    metrics = list(layers.metrics.values())
-    return [
-        (Component(layer), [with_error(of.metric, *of.at(layer)).removesuffix(of.metric.unit) for of in metrics])
-        for layer in range(model.n_layers)
-        if metrics
-    ]
+    figures = zip(*(of.figures for of in layers.metrics.values()), strict=True)
+    return [(Component(layer), list(each)) for layer, each in enumerate(figures)]
 
 
 @require_safe

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.db.models import Count, Exists, OuterRef
+from django.db.models import Count, Exists, OuterRef, QuerySet
 from django.db.models.functions import Left
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
@@ -12,8 +12,9 @@ from django.views.decorators.http import require_safe
 from wiki.accounts.access import people_visible_to
 from wiki.accounts.signing_in import page_of_people
 from wiki.lib.paging import part_of, rows_of
+from wiki.lib.prepared import objects, rows
 
-from ..access import drafts_visible_to, may_write, pages_visible_to, revisions_visible_to
+from ..access import drafts_visible_to, may_write, pages_visible_to, person_of, revisions_visible_to, sight_of
 from ..addresses import address_of, address_to_write, name_of
 from ..links import links_to_page, wanted_targets
 from ..models import Draft, Kind, Page, Tag, Visibility
@@ -26,15 +27,29 @@ N_TAGS = 60
 @require_safe
 def articles(request: HttpRequest) -> HttpResponse:
     """All articles, or those with a tag, by title."""
-    tag = request.GET.get("tag", "").replace("\0", "")
-    found = pages_visible_to(request.user).filter(kind=Kind.ARTICLE).select_related("current__author", "author")
+    tag, sight = request.GET.get("tag", "").replace("\0", ""), sight_of(request.user)
+    part = part_of(lambda *places: objects(_titled, tag or None, places, *sight), PER_PAGE, request.GET.get("page"))
+    context = {
+        "part": part,
+        "articles": [(page, address_of(page)) for page in part.object_list],
+        "tag": tag,
+        "tags": [name for (name,) in rows(_tags_of_articles)],
+        "may_write": may_write(request.user),
+    }
+    return render(request, "texts/articles.html", context)
+
+
+def _titled(tag: str | None, part: tuple[int, int], moderates: bool | None, key: int) -> QuerySet[Page]:
+    found = pages_visible_to(person_of(moderates, key)).filter(kind=Kind.ARTICLE).order_by("title", "pk")
     found = found.filter(tags__name=tag) if tag else found
-    part = part_of(rows_of(found.prefetch_related("tags").order_by("title", "pk")), PER_PAGE, request.GET.get("page"))
+    shown = found.select_related("current__author", "author").defer("current__text", "current__fields")
+    return shown.prefetch_related("tags")[slice(*part)]
+
+
+def _tags_of_articles() -> QuerySet[Tag, tuple[str]]:
     # whether there is one is answered by the first; how many there are, by all
     tagged = Page.objects.filter(tags=OuterRef("pk"), kind=Kind.ARTICLE, visibility=Visibility.PUBLISHED)
-    tags = Tag.objects.filter(Exists(tagged)).order_by("name")[:N_TAGS]
-    context = {"part": part, "tag": tag, "tags": tags, "may_write": may_write(request.user)}
-    return render(request, "texts/articles.html", context)
+    return Tag.objects.filter(Exists(tagged)).order_by("name").values_list("name")[:N_TAGS]
 
 
 @require_safe
