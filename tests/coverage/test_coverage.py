@@ -19,11 +19,12 @@ from tests.texts.test_races import at_once
 from wiki.accounts.models import Role, User
 from wiki.components.models import LanguageModel
 from wiki.coverage.counting import coverage_of, rebuild_coverage, written_among
-from wiki.coverage.models import Said, Work
+from wiki.coverage.models import Said, SaidOfNeurons, Work
 from wiki.coverage.working import MOST, give_up, take_up
 from wiki.texts.errors import TextError
+from wiki.texts.models import Kind, Page
 from wiki.texts.moderation import hide, retract, unhide, unretract
-from wiki.texts.writing import save_revision
+from wiki.texts.writing import create_page, save_revision
 
 pytestmark = pytest.mark.both_databases
 
@@ -192,6 +193,20 @@ def test_taking_up_at_once_is_never_too_much() -> None:
     assert sum(isinstance(outcome, TextError) for outcome in outcomes) == 3
 
 
+@pytest.mark.django_db(transaction=True)
+def test_a_neuron_that_many_write_about_at_once_counts_once() -> None:
+    alice = User.objects.create_user("alice", role=Role.RESEARCHER)
+    charlie = User.objects.create_user("charlie", role=Role.MODERATOR)
+
+    def one_note(n: int) -> Page:
+        return create_page(alice, Kind.NOTE, "x", about=f"tiny/L1N{n % 2}")
+
+    notes = at_once(*[lambda n=n: one_note(n) for n in range(6)])
+    assert coverage_of("tiny", user=AnonymousUser()).neurons == {1: 2}
+    at_once(*[lambda page=page: hide(page, charlie, reason="Spam") for page in notes[:5]])
+    assert coverage_of("tiny", user=AnonymousUser()).neurons == {1: 1}
+
+
 def test_who_may_not_write_takes_nothing_up(client: Client, model: LanguageModel) -> None:
     assert client.post("/m/tiny/L1H2/work/", {"action": "take up"}).headers["Location"].startswith("/accounts/login/")
     client.force_login(person("reader", Role.READER))
@@ -271,6 +286,27 @@ def test_what_is_counted_with_every_change_is_what_is_there(model: LanguageModel
     Said.objects.update(n_notes=9)
     assert rebuild_coverage() == 2
     assert set(Said.objects.values_list("component", "part", "layer", "n_summaries", "n_notes")) == counted
+
+
+def test_a_neuron_counts_once_however_much_is_written_about_it(model: LanguageModel) -> None:
+    def neurons() -> dict[int, int]:
+        return coverage_of("tiny", user=AnonymousUser()).neurons
+
+    alice, charlie = person("alice"), person("charlie", Role.MODERATOR)
+    pages = [note("x", about="tiny/L1N3"), summary("x", about="tiny/L1N3"), note("x", about="tiny/L1N3")]
+    note("x", about="tiny/L1N4")
+    note("x", about="tiny/L0N3")
+    assert neurons() == {0: 1, 1: 2}
+    hide(pages[0], charlie, reason="Spam")
+    hide(pages[1], charlie, reason="Spam")
+    assert neurons() == {0: 1, 1: 2}
+    retract(pages[2], alice, reason="Wrong")
+    assert neurons() == {0: 1, 1: 1}
+    unhide(pages[1], charlie, reason="Not spam")
+    assert neurons() == {0: 1, 1: 2}
+    SaidOfNeurons.objects.update(n=9)
+    rebuild_coverage()
+    assert neurons() == {0: 1, 1: 2}
 
 
 def test_the_queries_of_the_map_do_not_grow(

@@ -114,6 +114,7 @@ EMPTY_OF_PEOPLE = {
             "coverage.Said.model_slug",
             "coverage.Said.component",
             "coverage.Said.part",
+            "coverage.SaidOfNeurons.model_slug",
         ),
         _CHECKED,
     ),

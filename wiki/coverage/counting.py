@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+from collections import Counter
 from collections.abc import Collection
 from typing import Any
 
@@ -16,7 +17,7 @@ from wiki.texts.access import Person, person_of, sight_of
 from wiki.texts.models import Kind, Page, Revision, Visibility
 
 from .access import works_visible_to
-from .models import Said, Work
+from .models import Said, SaidOfNeurons, Work
 
 
 class State(enum.Enum):
@@ -48,6 +49,8 @@ class Coverage:
 
 
 _NEURON = ComponentKind.NEURON.value
+# named, so that an index leads to them past the neurons, of which there are thousands
+_OTHERS = [kind.value for kind in ComponentKind if kind is not ComponentKind.NEURON]
 _IS_SAID = Q(n_summaries__gt=0) | Q(n_notes__gt=0)
 
 
@@ -72,11 +75,11 @@ def _said_of(model_slug: str) -> QuerySet[Said]:
 
 
 def _parts(model_slug: str) -> QuerySet[Said, tuple[str, int, int]]:
-    return _said_of(model_slug).exclude(part=_NEURON).values_list("component", "n_summaries", "n_notes")
+    return _said_of(model_slug).filter(part__in=_OTHERS).values_list("component", "n_summaries", "n_notes")
 
 
-def _neurons(model_slug: str) -> QuerySet[Said, tuple[int, int]]:
-    return _said_of(model_slug).filter(part=_NEURON).values_list("layer").annotate(n=Count("layer"))
+def _neurons(model_slug: str) -> QuerySet[SaidOfNeurons, tuple[int, int]]:
+    return SaidOfNeurons.objects.filter(model_slug=model_slug, n__gt=0).order_by().values_list("layer", "n")
 
 
 def _works(model_slug: str, moderates: bool | None, key: int) -> QuerySet[Work]:
@@ -120,9 +123,19 @@ def _count(page: Page, by: int) -> None:
     field = _FIELDS.get(page.kind)
     if field is None or not page.component or not by:
         return
-    # a row that is there is only added to, so that of two at once both count
-    Said.objects.bulk_create([_said(page.model_slug, page.component)], ignore_conflicts=True)
-    Said.objects.filter(model_slug=page.model_slug, component=page.component).update(**{field: F(field) + by})
+    new = _said(page.model_slug, page.component)
+    with transaction.atomic(savepoint=False):
+        # a row that is there is only added to, so that of two at once both count
+        Said.objects.bulk_create([new], ignore_conflicts=True)
+        rows = Said.objects.filter(model_slug=new.model_slug, component=new.component)
+        rows.update(**{field: F(field) + by})
+        if new.part != _NEURON:
+            return
+        # it is locked by the update: of two at once one alone is the first or the last
+        (n,) = rows.values_list(F("n_summaries") + F("n_notes"), flat=True)
+        if (n, by) in ((1, 1), (0, -1)):
+            SaidOfNeurons.objects.bulk_create([SaidOfNeurons(model_slug=new.model_slug, layer=new.layer)], ignore_conflicts=True)
+            SaidOfNeurons.objects.filter(model_slug=new.model_slug, layer=new.layer).update(n=F("n") + by)
 
 
 def _said(model_slug: str, component: str) -> Said:
@@ -140,4 +153,9 @@ def rebuild_coverage() -> int:
             row = rows.setdefault((slug, component), _said(slug, component))
             setattr(row, _FIELDS[kind], n)
         Said.objects.bulk_create(rows.values(), batch_size=1_000)
+        SaidOfNeurons.objects.all().delete()
+        neurons = Counter((said.model_slug, said.layer) for said in rows.values() if said.part == _NEURON)
+        SaidOfNeurons.objects.bulk_create(
+            SaidOfNeurons(model_slug=slug, layer=layer, n=n) for (slug, layer), n in neurons.items()
+        )
     return len(rows)

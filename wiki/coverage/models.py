@@ -48,3 +48,19 @@ class Said(models.Model):
 
     def __str__(self) -> str:
         return f"{self.n_summaries} summaries and {self.n_notes} notes on {self.model_slug}/{self.component}"
+
+
+class SaidOfNeurons(models.Model):
+    """Of how many of a layer's neurons anything published is said: on a map of a model they stand as one number."""
+
+    model_slug = models.CharField(max_length=100)
+    layer = models.PositiveIntegerField()
+    n = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        ordering = ["model_slug", "layer"]
+        verbose_name_plural = "said of neurons"
+        constraints = [models.UniqueConstraint(fields=["model_slug", "layer"], name="said_once_of_neurons")]
+
+    def __str__(self) -> str:
+        return f"{self.n} neurons of layer {self.layer} of {self.model_slug}"
