@@ -134,7 +134,9 @@ def _count(page: Page, by: int) -> None:
         # it is locked by the update: of two at once one alone is the first or the last
         (n,) = rows.values_list(F("n_summaries") + F("n_notes"), flat=True)
         if (n, by) in ((1, 1), (0, -1)):
-            SaidOfNeurons.objects.bulk_create([SaidOfNeurons(model_slug=new.model_slug, layer=new.layer)], ignore_conflicts=True)
+            SaidOfNeurons.objects.bulk_create(
+                [SaidOfNeurons(model_slug=new.model_slug, layer=new.layer)], ignore_conflicts=True
+            )
             SaidOfNeurons.objects.filter(model_slug=new.model_slug, layer=new.layer).update(n=F("n") + by)
 
 

@@ -153,7 +153,7 @@ def recent_revisions(filters: Filters, *, user: Person) -> QuerySet[Revision]:
         revisions = revisions.filter(created_at__lte=at).exclude(created_at=at, pk__gte=pk)
     return (
         revisions.annotate(grew_by=Length("text") - Coalesce(Length("base__text"), 0))
-        .defer("text")
+        .defer("text", "fields")
         .select_related("author", "page__author", "page__parent__author", "page__parent__parent__author")
         .order_by("-created_at", "-pk")
     )

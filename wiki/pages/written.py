@@ -7,6 +7,7 @@ name, and who works on it.
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -15,16 +16,17 @@ from django.db.models import Case, Count, Exists, OuterRef, Q, QuerySet, Subquer
 from django.urls import reverse
 from django.utils.safestring import SafeString, mark_safe
 
-from analysis.schema import Component
+from analysis.schema import Component, ComponentKind
 from wiki.accounts.models import User
 from wiki.components.addresses import component_url
 from wiki.components.models import LanguageModel
 from wiki.coverage.access import may_work, works_visible_to
 from wiki.coverage.models import Work
-from wiki.lib.prepared import objects
+from wiki.lib.named import address
+from wiki.lib.prepared import objects, rows
 from wiki.texts.access import Person, links_visible_to, may_edit, may_write, pages_visible_to, person_of, sight_of
-from wiki.texts.addresses import address_of, name_of
-from wiki.texts.anchors import CellAnchor, anchor_of
+from wiki.texts.addresses import address_of, fields_of_names, name_of
+from wiki.texts.anchors import CellAnchor, anchor_in
 from wiki.texts.models import Kind, Link, LinkKind, Page, Tag, TargetForm, Visibility
 from wiki.texts.rendering import Unrendered, render_texts
 from wiki.texts.targets import Resolution, Target
@@ -235,11 +237,7 @@ def written_of(measurements: Measurements, component: Component | None, *, user:
         works=list(works),
         may_work=component is not None and may_work(user),
         is_mine=any(work.user_id == user.pk for work in works),
-        cells=[
-            CellNote(anchor, page.author.get_username(), address_of(page))
-            for page in of_kind[Kind.NOTE]
-            if isinstance(anchor := anchor_of(page.current), CellAnchor)
-        ],
+        cells=_cells(rows(_anchored, *part, *sight)) if there.pages and _has_cells(component) else [],
     )
 
 
@@ -263,8 +261,18 @@ def list_of_threads(model: LanguageModel, component: Component | None, part: sli
 
 
 def list_of_links(model: LanguageModel, component: Component | None, part: slice, *, user: Person) -> list[Named]:
-    links = _in_order(_links_to(about_of(model, component), model.slug, str(component or ""), user))[part]
+    asked = about_of(model, component), model.slug, str(component or ""), (part.start, part.stop), *sight_of(user)
+    links = objects(_listed_links, *asked)
     return [dataclasses.replace(_source(link.source), kind=link.kind) for link in links]
+
+
+def _listed_links(about: str, slug: str, component: str, part: tuple[int, int], *sight: Any) -> QuerySet[Link]:
+    """Some of the links to a part in their order. Of each kind as many are asked for as would do alone, to which an
+    index leads: all would be thousands."""
+    to_it, chosen = _links_to(about, slug, component, person_of(*sight)), Q()
+    for kind in WORDS:
+        chosen |= Q(pk__in=to_it.filter(kind=kind).order_by("-id").values("pk")[: part[1]])
+    return _in_order(Link.objects.filter(chosen))[slice(*part)]
 
 
 def _said(
@@ -303,10 +311,10 @@ def pages_about(model: LanguageModel, component: Component | None, *, user: Pers
 
 
 def _pages(slug: str, component: str, moderates: bool | None, key: int) -> QuerySet[Page]:
-    """The summary, the newest notes and threads, each with how many of both kinds there are, and the newest notes with
-    anchors. Of a part with many texts the others are only counted."""
+    """The summary, the newest notes and threads, each with how many of both kinds there are. Of a part with many texts
+    the others are only counted."""
     about = pages_visible_to(person_of(moderates, key)).filter(model_slug=slug, component=component)
-    shown = Q(pk__in=about.filter(is_anchored=True).order_by("-updated_at", "-id").values("pk")[:N_ANCHORED])
+    shown = Q()
     for kind, n in _SHOWN.items():
         shown |= Q(pk__in=about.filter(kind=kind).order_by("-updated_at", "-id").values("pk")[:n])
     counted = {
@@ -320,6 +328,25 @@ def _pages(slug: str, component: str, moderates: bool | None, key: int) -> Query
     return pages.order_by("-updated_at", "-id")
 
 
+def _anchored(slug: str, component: str, moderates: bool | None, key: int) -> QuerySet[Page, tuple[int, str, str]]:
+    """The newest notes about something exact in a part, by whom they are, and their fields in JSON."""
+    about = pages_visible_to(person_of(moderates, key)).filter(model_slug=slug, component=component, is_anchored=True)
+    notes = about.filter(kind=Kind.NOTE).order_by("-updated_at", "-id")[:N_ANCHORED]
+    return notes.values_list("pk", "author__username", "current__fields")
+
+
+def _has_cells(component: Component | None) -> bool:
+    """Whether it has a pattern of attention."""
+    return component is not None and component.kind is ComponentKind.HEAD
+
+
+def _cells(notes: Iterable[tuple[int, str, str]]) -> list[CellNote]:
+    found = [(anchor_in(json.loads(fields)), author, pk) for pk, author, fields in notes]
+    return [
+        CellNote(anchor, author, address("text", pk)) for anchor, author, pk in found if isinstance(anchor, CellAnchor)
+    ]
+
+
 def _count(pages: Sequence[Page], kind: Kind) -> int:
     return getattr(pages[0], f"n_{kind.value}") if pages else 0
 
@@ -329,7 +356,7 @@ def _links(about: str, slug: str, component: str, moderates: bool | None, key: i
     to_it = _links_to(about, slug, component, person_of(moderates, key))
     newest = [
         to_it.filter(kind=LinkKind.MENTIONS).order_by("-id")[: N_LINKS + 1],
-        to_it.exclude(kind=LinkKind.MENTIONS).order_by("-id")[: 2 * N_LINKS],
+        to_it.filter(kind__in=set(LinkKind) - {LinkKind.MENTIONS}).order_by("-id")[: N_LINKS + 1],
     ]
     # of thousands of links only those that are shown are joined with what is shown of them
     chosen = Q(source__in=shown, kind__in=[LinkKind.SAME_ROLE_AS, LinkKind.PART_OF]) & ~Q(target=about)
@@ -351,7 +378,8 @@ def _links_to(about: str, slug: str, component: str, user: Person) -> QuerySet[L
 def _in_order(links: QuerySet[Link]) -> QuerySet[Link]:
     order = Case(*(When(kind=kind, then=place) for place, kind in enumerate(WORDS)))
     related = ("source__author", "source__parent__author", "source__parent__parent__author")
-    return links.select_related(*related).order_by(order, "-source__updated_at", "-id")
+    read = ("source", "kind", "form", "target", *fields_of_names("source__"))
+    return links.select_related(*related).only(*read).order_by(order, "-id")
 
 
 def _target_of(link: Link) -> Target:

@@ -19,6 +19,12 @@ def address_to_write(title: str) -> str:
     return f"{address('new-article')}?{urlencode({'title': title})}"
 
 
+def fields_of_names(path: str) -> list[str]:
+    """What `name_of` and `address_of` read of a page at `path`, for `only`: lists of names read hundreds of rows."""
+    of_page = ("kind", "title", "key", "model_slug", "component", "visibility", "author__username")
+    return [f"{path}{parents}{field}" for parents in ("", "parent__", "parent__parent__") for field in of_page]
+
+
 def name_of(page: Page) -> str:
     """What a page is called in lists: an article's title, or what the text is, by whom and about what.
 

@@ -173,8 +173,13 @@ def fields_of(anchor: Anchor) -> dict[str, Any]:
 
 def anchor_of(revision: Revision | None) -> Anchor | None:
     """The anchor of a revision; None where it has none, or one that an earlier version of the site understood."""
+    return anchor_in(revision.fields) if revision else None
+
+
+def anchor_in(fields: dict[str, Any]) -> Anchor | None:
+    """The anchor in the fields of a revision, as `anchor_of`."""
     try:
-        return parse_anchor(revision.fields["anchor"]) if revision and "anchor" in revision.fields else None
+        return parse_anchor(fields["anchor"]) if "anchor" in fields else None
     except AnchorError:
         return None
 

@@ -100,8 +100,15 @@ class Page(models.Model):
             models.CheckConstraint(condition=Q(kind=Kind.ARTICLE) ^ Q(key=None), name="articles_alone_have_keys"),
         ]
         indexes = [
+            # with what says who sees them, so that they are counted without being read
             models.Index(
-                fields=["model_slug", "component", "kind", "-updated_at", "-id"], name="recent_pages_of_a_component"
+                fields=["model_slug", "component", "kind", "-updated_at", "-id", "visibility", "parent", "author"],
+                name="recent_pages_of_a_part",
+            ),
+            models.Index(
+                fields=["model_slug", "component", "-updated_at", "-id"],
+                condition=Q(is_anchored=True),
+                name="recent_anchored_of_a_part",
             ),
             models.Index(fields=["-id"], condition=Q(is_anchored=True), name="anchored_pages"),
             models.Index(fields=["kind", "title", "id"], name="pages_of_a_kind_by_title"),

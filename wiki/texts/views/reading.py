@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-from django.db.models import Count, Q, QuerySet, prefetch_related_objects
+from django.db.models import Count, OuterRef, QuerySet, Subquery, prefetch_related_objects
+from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -174,8 +175,12 @@ def _talk_of(page: Page, user: Person, begin: int, end: int) -> list[Page]:
 def _talk(parent: int, is_thread: bool, part: tuple[int, int], moderates: bool | None, key: int) -> QuerySet[Page]:
     talk = pages_visible_to(person_of(moderates, key)).filter(parent=parent).select_related("author", "current__author")
     if not is_thread:
-        shown = Q(talk__visibility__in=[Visibility.PUBLISHED, Visibility.RETRACTED])
-        talk = talk.annotate(n_replies=Count("talk", filter=shown))
+        # counted for the threads that are shown, not for all from which they are taken
+        shown = Page.objects.filter(
+            parent=OuterRef("pk"), visibility__in=[Visibility.PUBLISHED, Visibility.RETRACTED]
+        ).order_by()
+        n_shown = shown.values("parent").annotate(n=Count("pk")).values("n")
+        talk = talk.annotate(n_replies=Coalesce(Subquery(n_shown), 0))
     return talk.order_by("pk")[slice(*part)]
 
 
