@@ -120,7 +120,10 @@ def page_of_renames(filters: Filters, *, user: Person) -> list[AuditEntry]:
 
 
 def _page_of_revisions(*asked: Any) -> QuerySet[Revision]:
-    return recent_revisions(_filters(*asked[:-2]), user=person_of(*asked[-2:]))[: PAGE_SIZE + 1]
+    found = recent_revisions(_filters(*asked[:-2]), user=person_of(*asked[-2:]))
+    # by their keys, so that what is shown of each is read of these and not of all that are put in their order
+    newest = found.values("pk")[: PAGE_SIZE + 1]
+    return _shown(Revision.objects.filter(pk__in=newest))
 
 
 def _page_of_renames(*asked: Any) -> QuerySet[AuditEntry]:
@@ -151,6 +154,10 @@ def recent_revisions(filters: Filters, *, user: Person) -> QuerySet[Revision]:
     if filters.before:
         at, pk = filters.before.at, 0 if filters.before.is_rename else filters.before.pk
         revisions = revisions.filter(created_at__lte=at).exclude(created_at=at, pk__gte=pk)
+    return _shown(revisions)
+
+
+def _shown(revisions: QuerySet[Revision]) -> QuerySet[Revision]:
     return (
         revisions.annotate(grew_by=Length("text") - Coalesce(Length("base__text"), 0))
         .defer("text", "fields")

@@ -105,11 +105,6 @@ class Page(models.Model):
                 fields=["model_slug", "component", "kind", "-updated_at", "-id", "visibility", "parent", "author"],
                 name="recent_pages_of_a_part",
             ),
-            models.Index(
-                fields=["model_slug", "component", "-updated_at", "-id"],
-                condition=Q(is_anchored=True),
-                name="recent_anchored_of_a_part",
-            ),
             models.Index(fields=["-id"], condition=Q(is_anchored=True), name="anchored_pages"),
             models.Index(fields=["kind", "title", "id"], name="pages_of_a_kind_by_title"),
             models.Index(fields=["kind", "-updated_at", "-id"], name="recent_pages_of_a_kind"),
@@ -152,6 +147,7 @@ class Revision(AppendOnly):
         indexes = [
             models.Index(fields=["-created_at", "-id"], name="recent_revisions"),
             models.Index(fields=["author", "-created_at", "-id"], name="revisions_of_a_person"),
+            models.Index(fields=["page", "-created_at", "-id"], name="recent_revisions_of_a_page"),
         ]
 
     def __str__(self) -> str:
@@ -299,7 +295,7 @@ class AuditEntry(AppendOnly):
             models.CheckConstraint(condition=Q(page=None) ^ Q(person=None), name="audit_of_a_page_or_a_person")
         ]
         # lists of recent changes have them, of all that the log has
-        indexes = [models.Index(fields=["-created_at", "-id"], condition=Q(action="rename"), name="recent_renames")]
+        indexes = [models.Index(fields=["action", "-created_at", "-id"], name="recent_of_an_action")]
 
     def __str__(self) -> str:
         return f"{self.action} of page {self.page_id}" if self.page_id else f"{self.action} of {self.person_id}"
