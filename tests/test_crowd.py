@@ -50,7 +50,7 @@ def rows() -> dict[str, list[Any]]:
     )
     found = {name: list(query) for name, query in asked.items()}
     with connection.cursor() as cursor:
-        columns = "rowid, search_entry::text" if connection.vendor == "postgresql" else "rowid, title, body"
+        columns = "rowid, search_entry::text" if connection.vendor == "postgresql" else "rowid, title, body, facets"
         cursor.execute(f"SELECT {columns} FROM search_entry ORDER BY rowid")  # noqa: S608 (one of two constants)
         found["words"] = cursor.fetchall()
     return found

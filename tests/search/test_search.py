@@ -13,6 +13,7 @@ from pytest_django import DjangoAssertNumQueries
 
 from wiki.accounts.models import User
 from wiki.components.models import LanguageModel
+from wiki.search.indexing import Facet
 from wiki.search.models import Entry
 from wiki.search.snippets import snippet_of
 from wiki.texts.drafts import keep_draft
@@ -64,6 +65,31 @@ def texts(alice: User, bob: User, gpt2: LanguageModel) -> None:
 )
 def test_words_phrases_and_what_is_left_out(client: Client, texts: None, q: str, expected: set[str]) -> None:
     assert set(names(client, q)) == expected
+
+
+def test_what_a_page_is_found_by_beside_its_words_follows_it(
+    client: Client, texts: None, alice: User, bob: User
+) -> None:
+    page = Page.objects.get(title="Induction heads")
+    tag_page(page, alice, ["circuits", "¿qué?"])
+    assert names(client, "previous", tag="¿qué?") == names(client, "previous", tag="circuits") == ["Induction heads"]
+    tag_page(page, alice, ["circuits"])
+    assert names(client, "previous", tag="¿qué?") == []
+    assert names(client, "L5H1 previous", author="alice", tag="circuits") == ["Induction heads"]
+    assert names(client, "L5H1 previous", author="bob", tag="circuits") == []
+    assert names(client, "previous", author="nobody") == []
+    save_revision(page, bob, "They need [[gpt2/L9H9]] in the previous layer.", base_version=1)
+    assert "Induction heads" not in names(client, "gpt2/L5H1 previous")
+    assert "Induction heads" in names(client, "gpt2/L9H9 previous")
+    # who changed it did not begin it
+    assert names(client, "previous", author="bob") == ["Attention sinks"]
+
+
+@pytest.mark.parametrize("facet", [Facet.TAG.of("circuits"), f"={Facet.TAG.of('circuits')}", "facets", "facets:a"])
+def test_nobody_types_what_stands_beside_the_words(client: Client, texts: None, alice: User, facet: str) -> None:
+    tag_page(Page.objects.get(title="Induction heads"), alice, ["circuits"])
+    assert names(client, facet) == []
+    assert len(names(client, f"previous -{facet}")) == 3
 
 
 NOTATIONS = ["L5H1", "l5h1", "L5.H1", "5.1", "a5.h1", "blocks.5.attn.hook_z[1]", "blocks.5.attn.hook_pattern[1]"]

@@ -9,7 +9,7 @@ import dataclasses
 import datetime
 from typing import Any
 
-from django.db.models import F, Q, QuerySet
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
 from analysis.schema import Component
 from wiki.accounts.access import people_visible_to
@@ -19,11 +19,11 @@ from wiki.components.models import LanguageModel
 from wiki.lib.prepared import objects, padded, rows
 from wiki.texts.access import Person, pages_visible_to, person_of, sight_of
 from wiki.texts.links import of_model
-from wiki.texts.models import Alias, Kind, Link, Page, Tag
+from wiki.texts.models import Alias, Kind, Page, Tag
 from wiki.texts.targets import key_of
 
-from .indexing import match_of
-from .models import Entry, Rank
+from .indexing import Facet, match_of
+from .models import Rank
 from .queries import Named, Query
 
 PAGE_SIZE = 20
@@ -138,17 +138,32 @@ def _people_named(query: Query, *, user: Person) -> list[User]:
 
 def _ranked_texts(query: Query, filters: Filters, components: list[FoundComponent], *, user: Person) -> list[int]:
     """The texts that a query finds, best first: the article of that very title, those that name the component, and
-    those that have the words, by rank; of equals the one changed last."""
-    asked = (*_asked(filters), *sight_of(user))
+    those that have the words, by rank; of equals the one changed last. No more than can be shown are looked for."""
     order: dict[int, None] = {}
+    asked, facets = (*_asked(filters), *sight_of(user)), _facets(filters)
     if query.words:
         order |= dict.fromkeys(pk for (pk,) in rows(_titled, key_of(" ".join(query.words))[:200], *asked))
-    order |= dict.fromkeys(_naming(query, components, asked))
-    if query.wanted:
-        matching = rows(_matching, match_of(query.terms), *asked)
+    if components:
+        parts = [
+            [Facet.PART.of(found.target) for found in components if found.is_named_by(each)] for each in query.named
+        ]
+        match = match_of([term for term in query.terms if term.named is None], [*facets, *parts])
+        naming = sorted(rows(_naming, match, *asked), key=lambda row: (row[1], row[0]), reverse=True)
+        order |= dict.fromkeys(pk for pk, _ in naming)
+    if query.wanted and len(order) <= MAX_TEXTS:
+        matching = rows(_matching, match_of(query.terms, facets), match_of(query.terms), *asked)
         matching.sort(key=lambda row: (row[1], row[2], row[0]), reverse=True)
         order |= dict.fromkeys(pk for pk, _, _ in matching)
     return list(order)
+
+
+def _facets(filters: Filters) -> list[list[str]]:
+    """What filters ask of the index."""
+    facets = [[Facet.TAG.of(filters.tag)]] if filters.tag else []
+    if filters.author:
+        people = User.objects.filter(username=filters.author).values_list("pk", flat=True)
+        facets.append([Facet.AUTHOR.of(pk) for pk in (*people, 0)])  # 0: nobody's
+    return facets
 
 
 def _asked(filters: Filters) -> tuple[Any, ...]:
@@ -163,11 +178,20 @@ def _titled(title: str, *asked: Any) -> QuerySet[Page, tuple[int]]:
     return _filtered(*asked).filter(pk__in=titles).order_by().values_list("pk")
 
 
-def _matching(match: str, *asked: Any) -> QuerySet[Page, tuple[int, float, Any]]:
+def _naming(match: str, *asked: Any) -> QuerySet[Page, tuple[int, Any]]:
+    """The newest that name parts and have the other words, with when each was changed."""
+    return _newest(match, *asked).values_list("pk", "updated_at")[: MAX_TEXTS + 1]
+
+
+def _matching(match: str, words: str, *asked: Any) -> QuerySet[Page, tuple[int, float, Any]]:
     """The newest that have the words, with how well each does and when it was changed."""
-    found = _filtered(*asked).filter(search_entry__words__matches=match)
-    found = found.annotate(rank=Rank("search_entry__words", match)).order_by(F("search_entry__page_id").desc())
+    found = _newest(match, *asked).annotate(rank=Rank("search_entry__words", words))
     return found.values_list("pk", "rank", "updated_at")[: MAX_TEXTS + 1]
+
+
+def _newest(match: str, *asked: Any) -> QuerySet[Page]:
+    found = _filtered(*asked).filter(search_entry__words__matches=match)
+    return found.order_by(F("search_entry__page_id").desc())
 
 
 def _shown(moderates: bool | None, key: int, *keys: int) -> QuerySet[Page]:
@@ -175,40 +199,6 @@ def _shown(moderates: bool | None, key: int, *keys: int) -> QuerySet[Page]:
     return pages.select_related("current", "author", "parent__author", "parent__parent__author").prefetch_related(
         "tags"
     )
-
-
-def _naming(query: Query, components: list[FoundComponent], asked: tuple[Any, ...]) -> list[int]:
-    """Texts about each of the components that a query names, or linking to it, with its other words in them."""
-    if not components:
-        return []
-    named = [[found for found in components if found.is_named_by(each)] for each in query.named]
-    numbers = tuple(map(len, named))
-    words = [word for of_it in named for each in of_it for word in (each.target, each.model.slug, str(each.component))]
-    other = [term for term in query.terms if term.named is None]
-    if any(not term.is_unwanted for term in other):
-        return [pk for (pk,) in rows(_naming_with, numbers, match_of(other), (), *words, *asked)]
-    without = tuple(match_of([dataclasses.replace(term, is_unwanted=False)]) for term in other)
-    return [pk for (pk,) in rows(_naming_with, numbers, None, without, *words, *asked)]
-
-
-def _naming_with(
-    numbers: tuple[int, ...], match: str | None, without: tuple[str, ...], *words_and_asked: Any
-) -> QuerySet[Page, tuple[int]]:
-    """`numbers` says of how many parts each is; `words` are target, slug and component of each part."""
-    n_words = 3 * sum(numbers)
-    words, texts = iter(words_and_asked[:n_words]), _filtered(*words_and_asked[n_words:])
-    for n in numbers:
-        parts = [(next(words), next(words), next(words)) for _ in range(n)]
-        links = Link.objects.filter(target__in=[target for target, _, _ in parts])
-        about = Q(pk__in=links.values("source"))
-        for _, slug, component in parts:
-            about |= Q(model_slug=slug, component=component)
-        texts = texts.filter(about)
-    if match is not None:
-        texts = texts.filter(search_entry__words__matches=match)
-    for each in without:
-        texts = texts.exclude(pk__in=Entry.objects.filter(words__matches=each).values("pk"))
-    return texts.order_by("-updated_at", "-pk").values_list("pk")[:MAX_TEXTS]
 
 
 def _filtered(*asked: Any) -> QuerySet[Page]:
@@ -222,7 +212,7 @@ def _filtered(*asked: Any) -> QuerySet[Page]:
     if author:
         texts = texts.filter(author__username=author)
     if tag:
-        texts = texts.filter(pk__in=Tag.pages.through.objects.filter(tag__name=tag).values("page"))
+        texts = texts.filter(Exists(Tag.pages.through.objects.filter(page=OuterRef("pk"), tag__name=tag)))
     if since:
         texts = texts.filter(updated_at__gte=since)
     if until:

@@ -1,6 +1,6 @@
 """The words of every page, in whatever the database looks words up by: FTS5 on SQLite, a tsvector on PostgreSQL.
 
-One table of two columns on both, made by the first migration; the rowid of FTS5 is the page's id.
+One table of two columns on both, made by migrations; the rowid of FTS5 is the page's id.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Rank(models.Func):
 
     def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> tuple[str, tuple[Any, ...]]:
         column, parameters = compiler.compile(self.source_expressions[0])
-        return f"-bm25({column}, 8.0, 1.0)", tuple(parameters)
+        return f"-bm25({column}, 8.0, 1.0, 0.0)", tuple(parameters)
 
     def as_postgresql(self, compiler: Any, connection: Any, **context: Any) -> tuple[str, tuple[Any, ...]]:
         column, parameters = compiler.compile(self.source_expressions[0])

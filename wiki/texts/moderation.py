@@ -12,7 +12,7 @@ from wiki.accounts.models import User
 from .access import is_moderator, may_edit, may_hide, may_protect, may_read, may_retract, require
 from .errors import TextError
 from .models import AuditEntry, Page, Protection, Revision, Tag, Visibility, WithheldRevision
-from .signals import visibility_changed
+from .signals import page_tagged, visibility_changed
 from .targets import key_of
 from .versions import bump, scopes_of_page
 
@@ -117,6 +117,7 @@ def tag_page(page: Page, actor: User, names: Iterable[str]) -> Page:
             Tag.objects.bulk_create([Tag(name=name) for name in wanted], ignore_conflicts=True)
             page.tags.set(Tag.objects.filter(name__in=wanted))
             _log(page, actor, _Action.TAG, before=", ".join(before), after=", ".join(wanted), reason="")
+            page_tagged.send(sender=Page, page=page)
             bump(scopes_of_page(page))
     return page
 

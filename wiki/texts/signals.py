@@ -13,3 +13,5 @@ article_renamed = Signal()
 visibility_changed = Signal()
 # A report of a page is answered: `entry` of the audit log, `reporter`, and `address`, where they read the answer.
 report_answered = Signal()
+# A page has other tags: `page`.
+page_tagged = Signal()
