@@ -26,12 +26,21 @@ class Notification(models.Model):
     """That somebody is told of a revision, or of an entry of the audit log, once. Whether they may see it is asked
     whenever it is shown or sent."""
 
-    receiver = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="notifications")
+    # Hundreds are written by one edit, so no index is there twice: those below begin with each of these keys, and of
+    # those in which the rows of one edit lie apart, by their receivers, there are two.
+    receiver = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="notifications", db_index=False
+    )
     # NULL: of an entry
-    revision = models.ForeignKey(Revision, null=True, on_delete=models.CASCADE, related_name="notifications")
+    revision = models.ForeignKey(
+        Revision, null=True, on_delete=models.CASCADE, related_name="notifications", db_index=False
+    )
     # NULL: of a revision
-    entry = models.ForeignKey(AuditEntry, null=True, on_delete=models.CASCADE, related_name="notifications")
-    page = models.ForeignKey(Page, on_delete=models.CASCADE, related_name="notifications")  # the revision's or entry's
+    entry = models.ForeignKey(
+        AuditEntry, null=True, on_delete=models.CASCADE, related_name="notifications", db_index=False
+    )
+    # the revision's or entry's
+    page = models.ForeignKey(Page, on_delete=models.CASCADE, related_name="notifications", db_index=False)
     reason = models.CharField(max_length=10, choices=Reason)
     # what they watch; of an answer where it is read; empty: a mention, a reply, or what they wrote
     target = models.CharField(max_length=200, blank=True, default="")
@@ -42,8 +51,12 @@ class Notification(models.Model):
     class Meta:
         ordering = ["-created_at", "-id"]
         constraints = [
-            models.UniqueConstraint(fields=["receiver", "revision"], name="told_once_of_a_revision"),
-            models.UniqueConstraint(fields=["receiver", "entry"], name="told_once_of_an_entry"),
+            models.UniqueConstraint(
+                fields=["revision", "receiver"], condition=~Q(revision=None), name="told_once_of_a_revision"
+            ),
+            models.UniqueConstraint(
+                fields=["entry", "receiver"], condition=~Q(entry=None), name="told_once_of_an_entry"
+            ),
             models.CheckConstraint(condition=Q(revision=None) ^ Q(entry=None), name="told_of_a_revision_or_an_entry"),
         ]
         indexes = [
