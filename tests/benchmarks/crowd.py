@@ -186,7 +186,9 @@ class Crowd:
 
     def _plan(self, pk: int) -> Planned:
         chosen = self._random
-        author = HOT_PERSON if chosen.random() < max(0.02, min(0.3, 250 / self.n_texts)) else chosen.randrange(self.n_people)
+        author = (
+            HOT_PERSON if chosen.random() < max(0.02, min(0.3, 250 / self.n_texts)) else chosen.randrange(self.n_people)
+        )
         what = chosen.choices(list(SHARES), list(SHARES.values()))[0]
         n_edits = chosen.choices([0, chosen.randint(1, 3), chosen.randint(4, 15)], [80, 16, 4])[0]
         if pk == HOT_ARTICLE:
