@@ -26,8 +26,9 @@ class Notification(models.Model):
     """That somebody is told of a revision, or of an entry of the audit log, once. Whether they may see it is asked
     whenever it is shown or sent."""
 
-    # Hundreds are written by one edit, so no index is there twice: those below begin with each of these keys, and of
-    # those in which the rows of one edit lie apart, by their receivers, there are two.
+    # Hundreds are written by one edit, so no index is there twice: of those in which the rows of one edit lie apart, by
+    # their receivers, there are two. Each of these keys begins an index of all rows, for SQLite looks no key up in one
+    # with a condition when a revision or an entry is written: it would read all notifications.
     receiver = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="notifications", db_index=False
     )
@@ -36,9 +37,7 @@ class Notification(models.Model):
         Revision, null=True, on_delete=models.CASCADE, related_name="notifications", db_index=False
     )
     # NULL: of a revision
-    entry = models.ForeignKey(
-        AuditEntry, null=True, on_delete=models.CASCADE, related_name="notifications", db_index=False
-    )
+    entry = models.ForeignKey(AuditEntry, null=True, on_delete=models.CASCADE, related_name="notifications")
     # the revision's or entry's
     page = models.ForeignKey(Page, on_delete=models.CASCADE, related_name="notifications", db_index=False)
     reason = models.CharField(max_length=10, choices=Reason)
@@ -51,9 +50,7 @@ class Notification(models.Model):
     class Meta:
         ordering = ["-created_at", "-id"]
         constraints = [
-            models.UniqueConstraint(
-                fields=["revision", "receiver"], condition=~Q(revision=None), name="told_once_of_a_revision"
-            ),
+            models.UniqueConstraint(fields=["revision", "receiver"], name="told_once_of_a_revision"),
             models.UniqueConstraint(
                 fields=["entry", "receiver"], condition=~Q(entry=None), name="told_once_of_an_entry"
             ),

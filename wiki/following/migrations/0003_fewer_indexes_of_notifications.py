@@ -24,11 +24,6 @@ class Migration(migrations.Migration):
         ),
         migrations.AlterField(
             model_name='notification',
-            name='entry',
-            field=models.ForeignKey(db_index=False, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='notifications', to='texts.auditentry'),
-        ),
-        migrations.AlterField(
-            model_name='notification',
             name='page',
             field=models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='notifications', to='texts.page'),
         ),
@@ -44,7 +39,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='notification',
-            constraint=models.UniqueConstraint(condition=models.Q(('revision', None), _negated=True), fields=('revision', 'receiver'), name='told_once_of_a_revision'),
+            constraint=models.UniqueConstraint(fields=('revision', 'receiver'), name='told_once_of_a_revision'),
         ),
         migrations.AddConstraint(
             model_name='notification',
