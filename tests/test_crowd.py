@@ -18,7 +18,7 @@ from wiki.texts.targets import normalise
 from wiki.texts.watching import watch
 from wiki.texts.writing import create_page, save_revision
 
-N_TEXTS, N_PEOPLE = 120, 12
+N_TEXTS, N_PEOPLE = 200, 12
 
 
 def rows() -> dict[str, list[Any]]:
