@@ -1,7 +1,9 @@
 """Measuring from a shell, with or without a site.
 
 `models` lists the models of the store, `models add NAME` adds one of the hub or of a folder; `survey MODEL DATASET`
-measures; `show MODEL COMPONENT` prints what surveys say of a component. `prepare MODEL` is for the site's start.
+measures; `show MODEL COMPONENT` prints what surveys say of a component; `train ORGANISM --out FOLDER` trains anew one
+of the models that Loupe trained itself; `scrub FILE` runs the experiment of a file. `prepare MODEL` is for the site's
+start.
 The data folder is LOUPE_DATA, else `.loupe` beside this package, as `make run` has it.
 """
 
@@ -30,6 +32,13 @@ def parse_arguments() -> argparse.Namespace:
     measure.add_argument("--rows", type=int, metavar="N", help="read the first so many rows (as planned for its pages)")
     measure.add_argument("--pattern-rows", type=int, metavar="N", help="keep the patterns of the first so many")
     measure.add_argument("--shard-rows", type=int, metavar="N", help="what is finished is kept every so many")
+
+    learn = commands.add_parser("train", help="train an organism anew; goes on where it was stopped")
+    learn.add_argument("organism", help="attn-only-2l or paren-balance")
+    learn.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="for its checkpoint and its files")
+
+    ask = commands.add_parser("scrub", help="run the experiment of a file (YAML or JSON), print and keep its figures")
+    ask.add_argument("file", help="as docs/experiment.schema.json has it")
 
     look = commands.add_parser("show", help="print what surveys say of a component")
     look.add_argument("model")

@@ -42,24 +42,29 @@ class Family:
     layers: str  # of the body
     embed: str  # of the body
     final_norm: str  # of the body
-    d_mlp: str  # config attribute of the neurons of a layer
+    d_mlp: str | None  # config attribute of the neurons of a layer; None: no layer has an MLP
     attention: str  # the module whose inputs are normalised residual stream
     qkv: tuple[str, ...]  # of the attention module
     qkv_layout: QkvLayout
     w_o: str
-    w_in: str  # what a neuron reads; of a gated MLP, what its gate multiplies
+    w_in: str | None  # what a neuron reads; of a gated MLP, what its gate multiplies
     w_gate: str | None  # of a gated MLP
-    w_out: str  # its input is the activations of the neurons
+    w_out: str | None  # its input is the activations of the neurons
     attention_norm: str | None  # None: the attention reads the residual stream as it is
     mlp_norm: str | None
     attention_added: str  # the module whose output the attention adds to the residual stream
-    mlp_added: str
+    mlp_added: str | None
+    readout: str | None = None  # of the model: what reads the final norm, where it is no unembedding but a classifier
     gain_is_one_plus: bool = False  # the stored gain of a norm is its difference from 1
 
     @property
     def heads_add_up(self) -> bool:
         """Whether the outputs of a layer's heads are summands of the residual stream; not where a norm comes after."""
         return self.attention_added == self.w_o
+
+    @property
+    def has_mlp(self) -> bool:
+        return self.w_out is not None
 
     @property
     def neurons_add_up(self) -> bool:
@@ -153,6 +158,10 @@ FAMILIES: dict[str, Family] = {
         attention_added="self_attn.dense",
         mlp_added="mlp.fc2",
     ),
+    "attention_only": dataclasses.replace(
+        _LLAMA, d_mlp=None, w_in=None, w_gate=None, w_out=None, mlp_norm=None, mlp_added=None
+    ),
+    "bracket_classifier": dataclasses.replace(_LLAMA, w_gate=None, readout="score"),
 }
 
 
@@ -188,7 +197,7 @@ def sizes_of(config: Any) -> Sizes:
         n_kv_heads=getattr(config, "num_key_value_heads", None) or n_heads,
         d_model=d_model,
         d_head=getattr(config, "head_dim", None) or d_model // n_heads,
-        d_mlp=getattr(config, family.d_mlp, None) or 4 * d_model,
+        d_mlp=(getattr(config, family.d_mlp, None) or 4 * d_model) if family.d_mlp else 0,
         d_vocab=config.vocab_size,
     )
 
@@ -277,7 +286,8 @@ def attention_output_norm(model: nn.Module, layer: int) -> Norm:
 def mlp_output_norm(model: nn.Module, layer: int) -> Norm:
     """The norm between the sum of a layer's neurons and the residual stream; none where neurons add up."""
     family = family_of(model.config)
-    return _norm(model, None if family.neurons_add_up else layers_of(model)[layer].get_submodule(family.mlp_added))
+    path = None if family.neurons_add_up else family.mlp_added
+    return _norm(model, layers_of(model)[layer].get_submodule(path) if path else None)
 
 
 def final_norm(model: nn.Module) -> Norm:
@@ -293,15 +303,23 @@ def embedding_of(model: nn.Module) -> Float[Tensor, "d_vocab d_model"]:
 
 
 def unembedding_of(model: nn.Module) -> Float[Tensor, "d_vocab d_model"]:
-    """W_U, one row a token."""
-    module: Any = model.get_output_embeddings()  # type: ignore[operator]  # of transformers' PreTrainedModel
-    return module.weight.detach()
+    """W_U, one row a token; of a classifier an `AnatomyError`."""
+    if family_of(model.config).readout:
+        raise AnatomyError("Reading the unembedding of a model: expected one that predicts tokens, got a classifier.")
+    return _readout(model).weight.detach()
+
+
+def _readout(model: nn.Module) -> Any:
+    """What reads the final norm: the unembedding, or a classifier."""
+    path = family_of(model.config).readout
+    # of transformers' PreTrainedModel
+    return model.get_submodule(path) if path else model.get_output_embeddings()  # type: ignore[operator]
 
 
 def logits_of(model: nn.Module, residual: Float[Tensor, "*positions d_model"]) -> Float[Tensor, "*positions d_vocab"]:
-    """The model's own way from the residual stream to logits: final norm, unembedding, and its cap if it has one."""
-    module: Any = model.get_output_embeddings()  # type: ignore[operator]  # of transformers' PreTrainedModel
-    logits = module(body_of(model).get_submodule(family_of(model.config).final_norm)(residual))
+    """The model's own way from the residual stream to logits: final norm, unembedding, and its cap if it has one.
+    A classifier's logits are of classes, […, class], and the model gives those of position 0 alone."""
+    logits = _readout(model)(body_of(model).get_submodule(family_of(model.config).final_norm)(residual))
     cap = getattr(model.config, "final_logit_softcapping", None)
     return logits if cap is None else cap * torch.tanh(logits / cap)
 
@@ -361,9 +379,12 @@ class NeuronWeights:
 
 
 def neuron_weights(model: nn.Module, layer: int) -> NeuronWeights:
-    """What each neuron of a layer reads from the normalised residual stream and what it writes."""
+    """What each neuron of a layer reads from the normalised residual stream and what it writes. A layer without an MLP
+    has none: `has_mlp` of its family says so."""
     family = family_of(model.config)
     block = layers_of(model)[layer]
+    assert family.w_in
+    assert family.w_out
     reads = block.get_submodule(family.w_in)
     gate = block.get_submodule(family.w_gate) if family.w_gate else None
     return NeuronWeights(

@@ -42,7 +42,7 @@ class ResidualReading:
 
     before: Float[Tensor, "batch pos d_model"]
     attention_added: Float[Tensor, "batch pos d_model"]
-    mlp_added: Float[Tensor, "batch pos d_model"]
+    mlp_added: Float[Tensor, "batch pos d_model"] | None  # None: the layer has no MLP
     after: Float[Tensor, "batch pos d_model"]
 
 
@@ -144,6 +144,8 @@ def reading(
 ) -> Iterator[None]:
     """While the block runs, hand what each layer does to the readers. The model is restored afterwards.
 
+    Of layers without an MLP nothing of neurons is handed over.
+
     `start` is given the residual stream that enters a layer, before anything else of it is read; `gates` what is above
     0 where a neuron is active, before `neurons` the activations.
     """
@@ -156,11 +158,11 @@ def reading(
         for layer, block in enumerate(layers_of(model)):
             if start:
                 handles.append(block.register_forward_pre_hook(_input_hook(layer, start)))
-            if gates:
+            w_out = family_of(model.config).w_out
+            if gates and w_out:
                 handles.append(_read_gates(model, layer, block, gates))
-            if neurons:
-                w_out = block.get_submodule(family_of(model.config).w_out)
-                handles.append(w_out.register_forward_pre_hook(_input_hook(layer, neurons)))
+            if neurons and w_out:
+                handles.append(block.get_submodule(w_out).register_forward_pre_hook(_input_hook(layer, neurons)))
             if residual:
                 handles += _read_residual(model, layer, block, residual)
         yield
@@ -187,6 +189,7 @@ def _input_hook(layer: int, reader: StartReader) -> Callable[[nn.Module, tuple[A
 
 def _read_gates(model: PreTrainedModel, layer: int, block: nn.Module, reader: GateReader) -> Any:
     family = family_of(model.config)
+    assert family.w_out
     if family.w_gate is None:
         return block.get_submodule(family.w_out).register_forward_pre_hook(_input_hook(layer, reader))
 
@@ -207,10 +210,8 @@ def _read_residual(model: PreTrainedModel, layer: int, block: nn.Module, reader:
         return at_output
 
     def at_end(module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> None:
-        reader(layer, ResidualReading(inputs[0], added.pop("attention"), added.pop("mlp"), output))
+        reader(layer, ResidualReading(inputs[0], added.pop("attention"), added.pop("mlp", None), output))
 
-    return [
-        block.get_submodule(family.attention_added).register_forward_hook(keep("attention")),
-        block.get_submodule(family.mlp_added).register_forward_hook(keep("mlp")),
-        block.register_forward_hook(at_end),
-    ]
+    adding = {"attention": family.attention_added} | ({"mlp": family.mlp_added} if family.mlp_added else {})
+    hooks = [block.get_submodule(path).register_forward_hook(keep(name)) for name, path in adding.items()]
+    return [*hooks, block.register_forward_hook(at_end)]

@@ -16,13 +16,21 @@ from transformers.utils.logging import disable_progress_bar
 
 from analysis.anatomy import AnatomyError
 from analysis.capture import CaptureError
-from analysis.datasets.table import DATASETS, prepare_dataset
+from analysis.datasets.table import DATASETS, datasets_of, prepare_dataset
+from analysis.datasets.task import FeatureError, TaskError
 from analysis.metrics import HEAD_METRICS, METRICS, Metric
-from analysis.models import add_from_source, model_path, prepare_model
+from analysis.models import add_from_source, bundled_slugs, model_path, prepare_model
+from analysis.organisms import OrganismError
+from analysis.organisms.table import train_organism
 from analysis.plans import planned_spec
 from analysis.schema import Component, ComponentKind, SchemaError, Sizes, SurveySpec, WeightsSpec
+from analysis.scrubbing.experiment import read_experiment
+from analysis.scrubbing.fields import HypothesisError
+from analysis.scrubbing.graph import ScrubError
+from analysis.scrubbing.plan import PlanError
+from analysis.scrubbing.printing import lines_of
+from analysis.scrubbing.run import publish_run, scrub
 from analysis.sources import ModelError
-from analysis.sources.wheel import BUNDLED
 from analysis.store import (
     Artifact,
     StoreError,
@@ -38,7 +46,20 @@ from analysis.survey import SurveyError, measure_shard, merge_survey, remove_par
 from analysis.vocabulary import prepare_vocabulary
 
 # Errors whose message is a sentence for a person.
-SAID_CLEARLY = (AnatomyError, CaptureError, ModelError, SchemaError, StoreError, SurveyError)
+SAID_CLEARLY = (
+    AnatomyError,
+    CaptureError,
+    FeatureError,
+    HypothesisError,
+    ModelError,
+    OrganismError,
+    PlanError,
+    SchemaError,
+    ScrubError,
+    StoreError,
+    SurveyError,
+    TaskError,
+)
 
 
 def run(arguments: argparse.Namespace, store: Path) -> int:
@@ -69,6 +90,10 @@ def _run(arguments: argparse.Namespace, store: Path) -> None:
             asked = {name: getattr(arguments, name) for name in ("rows", "pattern_rows", "shard_rows")}
             sizes = {name: size for name, size in asked.items() if size is not None}
             survey(store, ask(store, arguments.model, arguments.dataset, **sizes))
+        case "train":
+            train(arguments.organism, arguments.out)
+        case "scrub":
+            scrub_file(store, Path(arguments.file))
         case "show":
             show(store, arguments.model, arguments.component)
 
@@ -77,7 +102,36 @@ def prepare(store: Path, slug: str) -> dict[str, Any]:
     """Fetch the model if it is a bundled one, tokenise the datasets; the cards of both, as the site registers them."""
     model = prepare_model(store, slug)
     prepare_vocabulary(store, model)
-    return {"model": model.meta, "datasets": {name: prepare_dataset(store, model, name).meta for name in DATASETS}}
+    datasets = {name: prepare_dataset(store, model, name).meta for name in datasets_of(model)}
+    return {"model": model.meta, "datasets": datasets}
+
+
+def train(slug: str, out: Path) -> None:
+    """Train an organism, going on where it was stopped; say what it can do, and where its files are."""
+    folder = train_organism(slug, out)
+    for name, figure in json.loads((folder / "card.json").read_text())["abilities"].items():
+        print(f"{name}: {figure:.4f}")
+    print(f"Its files are in {folder}.")
+
+
+def scrub_file(store: Path, file: Path) -> None:
+    """Run the experiment of a file, print its figures and keep them."""
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise HypothesisError(f"Reading {file.name}: expected a text file, got none that can be read.") from error
+    experiment = read_experiment(text)
+    prepare_model(store, experiment.hypothesis.model)
+    with tqdm(total=100, unit="%", bar_format="{desc}: {percentage:3.0f} %|{bar}|") as bar:
+
+        def on_progress(share: float, doing: str) -> None:
+            bar.set_description(doing, refresh=False)
+            bar.update(int(100 * share) - bar.n)
+
+        run = scrub(experiment, store, on_progress=on_progress)
+    artifact = publish_run(run, store)
+    print(*lines_of(run.result), sep="\n")
+    print(f"Its samples are in {address_of(artifact.path)}.")
 
 
 def list_models(store: Path) -> None:
@@ -125,12 +179,16 @@ def ask(store: Path, slug: str, dataset: str, **sizes: int) -> SurveySpec:
     dataset tokenised. More rows than there are is refused."""
     if dataset not in DATASETS:
         raise SchemaError(f"Surveying {slug}: expected a dataset among {', '.join(DATASETS)}, got {dataset}.")
-    if not is_complete(model_path(store, slug)) and slug not in BUNDLED:
+    if not is_complete(model_path(store, slug)) and slug not in bundled_slugs():
         raise ModelError(
             f"Surveying {slug}: expected a model of the store, got another; `python -m analysis models` lists them, "
             "and `models add NAME` adds one."
         )
     model = prepare_model(store, slug)
+    if dataset not in datasets_of(model):
+        raise SchemaError(
+            f"Surveying {slug}: expected a dataset that it reads ({', '.join(datasets_of(model))}), got {dataset}."
+        )
     prepared = prepare_dataset(store, model, dataset)
     n_rows = prepared.meta["rows"]
     if sizes.get("rows", 0) > n_rows:

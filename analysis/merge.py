@@ -30,6 +30,7 @@ import numpy as np
 
 from analysis.datasets.rows import Rows
 from analysis.datasets.table import DATASETS
+from analysis.families import absent_metrics, has_mlp
 from analysis.metrics import HEAD_METRICS, LAYER_METRICS, NEURON_METRICS
 from analysis.schema import DatasetKind, SurveySpec
 from analysis.statistics.batch import frequent_tokens
@@ -49,12 +50,18 @@ Arrays = dict[str, np.ndarray]
 
 
 def merge_partials(
-    folder: Path, spec: SurveySpec, rows: Rows, partials: list[Artifact], calibration: Artifact | None
+    folder: Path,
+    spec: SurveySpec,
+    rows: Rows,
+    partials: list[Artifact],
+    calibration: Artifact | None,
+    *,
+    family: str,
 ) -> dict[str, Any]:
     """Write the survey's files into a folder that is being published; what the manifest says of them.
 
-    `calibration` is needed where the spec asks for neurons. As many layers' arrays are in memory at a
-    time as there are processor cores.
+    `calibration` is needed where the spec asks for neurons, `family` for what the model's never have. As many layers'
+    arrays are in memory at a time as there are processor cores.
     """
     documents = np.unique(rows.documents[: spec.rows])
     kind = DATASETS[spec.dataset].kind
@@ -71,8 +78,10 @@ def merge_partials(
         counts = sums.add_up("head.count.self")[..., None]
         summary |= _with_error("head.mass", sums.add_up("head.mass"), counts)
     meta: dict[str, Any] = {"metrics": [f"head.{key}" for key in queries], "queries": queries, "absent": {}}
-    if kind is DatasetKind.NATURAL and "output_norm" not in queries:
-        meta["absent"]["output_norm"] = NO_OUTPUT_NORM
+    if kind is DatasetKind.NATURAL:
+        meta["absent"] |= absent_metrics(family)
+        if "output_norm" not in queries:
+            meta["absent"]["output_norm"] = NO_OUTPUT_NORM
     if calibration:
         for metric in LAYER_METRICS:
             counts = sums.add_up(f"layer.count.{metric.key}")
@@ -84,17 +93,20 @@ def merge_partials(
         heads = _heads(sums, rows.documents[: spec.rows], frequent, frequent_counts)
 
         def merge_layer(layer: int) -> Arrays:
-            of_layer, in_summary = _neurons(layer, sums, rows, (frequent, frequent_counts), calibration)
+            of_layer, in_summary = Arrays(), Arrays()
+            if has_mlp(family):
+                of_layer, in_summary = _neurons(layer, sums, rows, (frequent, frequent_counts), calibration)
             _write_layer(folder, layer, heads[layer] | of_layer, partials)
             return in_summary
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:  # sorting and copying let other threads run
             neurons = list(pool.map(merge_layer, range(len(heads))))
         summary |= {name: np.stack([array[name] for array in neurons]) for name in neurons[0]}
-        meta["metrics"] += [f"neuron.{metric.key}" for metric in NEURON_METRICS]
+        measured_of_neurons = NEURON_METRICS if has_mlp(family) else ()
+        meta["metrics"] += [f"neuron.{metric.key}" for metric in measured_of_neurons]
         positions, sampled = (int(sums.add_up(name).sum()) for name in ("positions", "sampled"))
         every = ("mean", "maximum", "minimum")
-        queries |= {metric.key: positions if metric.key in every else sampled for metric in NEURON_METRICS}
+        queries |= {metric.key: positions if metric.key in every else sampled for metric in measured_of_neurons}
         write_arrays(
             folder,
             {

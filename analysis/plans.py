@@ -27,6 +27,8 @@ PLANS: dict[str, Plan] = {
     "repeated-random": Plan(rows=64, shard_rows=64, pattern_rows=1),
     # the logit lens reads four positions of a row, 512 in all
     "sotu": Plan(rows=512, shard_rows=256, in_depth=True, lens_rows=128),
+    "bracket-examples": Plan(rows=4, shard_rows=4, pattern_rows=4),
+    "bracket-strings": Plan(rows=512, shard_rows=512, in_depth=True),
 }
 
 

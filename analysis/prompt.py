@@ -17,6 +17,7 @@ from transformers import PreTrainedModel
 
 from analysis.anatomy import body_of, sizes_of
 from analysis.capture import AttentionReading, ResidualReading, reading
+from analysis.families import is_causal
 from analysis.models import load_model, model_path, n_tokens_of
 from analysis.schema import CODE_VERSION, PromotedSpec, PromptSpec
 from analysis.statistics.kept import KeptNeurons, KeptRows
@@ -50,6 +51,7 @@ def measure_prompt(store: Path, spec: PromptSpec) -> None:
     kept = _read(model, tokens, neurons=neurons)
     meta = {
         "spec": spec.to_json(),
+        "causal": is_causal(model.config.model_type),
         "pattern_rows": [{"title": "your text", "tokens": token_texts(artifact, tokens)}],
         "provenance": {
             "device": [torch.cuda.get_device_name() if model.device.type == "cuda" else model.device.type],
@@ -61,7 +63,7 @@ def measure_prompt(store: Path, spec: PromptSpec) -> None:
     with publish(path, meta=meta) as folder:
         activations = neurons.arrays()
         for layer, arrays in kept.patterns().items():
-            write_arrays(folder, arrays | activations[layer], file=f"layer-{layer}")
+            write_arrays(folder, arrays | activations.get(layer, {}), file=f"layer-{layer}")
 
 
 def measure_promoted(store: Path, spec: PromotedSpec, *, on_layer: Callable[[int], None]) -> None:
@@ -88,7 +90,13 @@ def _open(store: Path, spec: PromptSpec) -> tuple[Artifact, PreTrainedModel, np.
     model = load_model(store, spec.model, expected_hash=spec.model_hash, device=device)
     artifact = open_artifact(model_path(store, spec.model))
     limit = min(MAX_TOKENS, getattr(model.config, "max_position_embeddings", MAX_TOKENS))
-    tokens = tokens_of(artifact.path / "tokenizer.json", spec.text, bos=artifact.meta["bos"], limit=limit)
+    tokens = tokens_of(
+        artifact.path / "tokenizer.json",
+        spec.text,
+        bos=artifact.meta["bos"],
+        end=artifact.meta.get("end"),
+        limit=limit,
+    )
     return artifact, model, tokens
 
 
@@ -110,12 +118,26 @@ def _read(model: PreTrainedModel, tokens: np.ndarray, *, neurons: KeptNeurons | 
     return kept
 
 
-def tokens_of(tokenizer: Path, text: str, *, bos: int, limit: int = MAX_TOKENS) -> np.ndarray:
-    """BOS and the tokens of a text, special tokens in it read as plain text: int32. More than `limit` in all are a
-    `PromptError`, and so is none beside BOS."""
+def tokens_of(tokenizer: Path, text: str, *, bos: int, end: int | None = None, limit: int = MAX_TOKENS) -> np.ndarray:
+    """BOS, the tokens of a text, and for models that read one the `end` token, special tokens in the text read as plain
+    text: int32. More than `limit` in all are a `PromptError`, and so are none, and text that has no tokens."""
     encoder = Tokenizer.from_file(str(tokenizer))
     encoder.encode_special_tokens = True
-    ids = encoder.encode(text, add_special_tokens=False).ids
-    if not 1 <= len(ids) < limit:
-        raise PromptError(f"Reading a text: expected 1 to {limit - 1} tokens, got {len(ids)}; shorten it.")
-    return np.asarray([bos, *ids], dtype=np.int32)
+    try:
+        ids = encoder.encode(text, add_special_tokens=False).ids
+    except Exception as error:  # tokenizers has nothing narrower
+        raise PromptError(
+            f"Reading a text: expected tokens of the model alone ({_examples(encoder)}), got others."
+        ) from error
+    ends = [] if end is None else [end]
+    most = limit - 1 - len(ends)
+    if not 1 <= len(ids) <= most:
+        raise PromptError(f"Reading a text: expected 1 to {most} tokens, got {len(ids)}; shorten it.")
+    return np.asarray([bos, *ids, *ends], dtype=np.int32)
+
+
+def _examples(encoder: Tokenizer) -> str:
+    """The first tokens that a text may have; a vocabulary that lacks characters has few."""
+    added = set(encoder.get_added_tokens_decoder())
+    tokens = [str(encoder.id_to_token(token)) for token in range(encoder.get_vocab_size()) if token not in added]
+    return " ".join(tokens)[:80]

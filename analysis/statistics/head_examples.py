@@ -27,10 +27,10 @@ HISTOGRAM_BINS = 20
 class HeadRows:
     """Every row's score for every head, with the query that has it and its attention; and sums by frequent token."""
 
-    def __init__(self, sizes: Sizes, *, rows: range, width: int, n_frequent: int) -> None:
-        """`width`: tokens of the longest row."""
+    def __init__(self, sizes: Sizes, *, rows: range, width: int, n_frequent: int, causal: bool = True) -> None:
+        """`width`: tokens of the longest row; `causal`: whether no key is after its query."""
         shape = (len(rows), sizes.n_layers, sizes.n_heads)
-        self.first = rows.start
+        self.first, self._causal = rows.start, causal
         self.scores = np.zeros(shape, dtype=np.float32)
         self.queries = np.zeros(shape, dtype=np.int16)
         self.weights = np.zeros((*shape, width), dtype=np.uint8)
@@ -39,8 +39,8 @@ class HeadRows:
         self.key_counts = np.zeros(n_frequent, dtype=np.int64)
 
     def count(self, batch: Batch) -> None:
-        """Count the batch's frequent tokens at positions that later queries read; once a batch."""
-        places = batch.frequent[:, 1:-1].flatten().cpu().numpy()
+        """Count the batch's frequent tokens at positions that other queries read; once a batch."""
+        places = batch.frequent[:, 1 : -1 if self._causal else None].flatten().cpu().numpy()
         self.key_counts += np.bincount(places[places >= 0], minlength=len(self.key_counts))
 
     def add(self, layer: int, off_sink: Float[Tensor, "batch head dest src"], batch: Batch) -> None:
@@ -54,9 +54,14 @@ class HeadRows:
         self.weights[rows, layer, :, : batch.length] = (weights * 255).round().byte().cpu().numpy()
 
         by_self = off_sink.diagonal(dim1=-2, dim2=-1)
-        later = torch.arange(batch.length - 1, -1, -1, device=off_sink.device).clamp(min=1)
-        received = (off_sink.sum(2) - by_self) / later  # mean over the queries after it
-        received[..., -1] = 0
+        n = batch.length
+        if self._causal:
+            others = torch.arange(n - 1, -1, -1, device=off_sink.device).clamp(min=1)
+        else:
+            others = torch.full((n,), n - 2, device=off_sink.device)
+        received = (off_sink.sum(2) - by_self) / others  # mean over the other queries that can read it
+        if self._causal:
+            received[..., -1] = 0
         if len(self.key_counts):
             by_query, places = batch.sum_by_token(_by_cell(largest))
             by_key, _ = batch.sum_by_token(_by_cell(received))

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from analysis.capture import AttentionReading
 from analysis.datasets.repeated import PERIOD
+from analysis.families import absent_metrics, mass_classes
 from analysis.metrics import Mass, head_metrics
 from analysis.schema import DatasetKind, Sizes
 
@@ -27,13 +28,18 @@ PerRow = Float[Tensor, "batch head"]
 class HeadSums:
     """Sums and counts of each metric of every head, document by document: what a shard adds to a survey."""
 
-    def __init__(self, kind: DatasetKind, sizes: Sizes, *, n_documents: int, adds_up: bool = True) -> None:
-        """`adds_up`: whether outputs of heads are summands of the residual stream; else none is compared with it."""
+    def __init__(
+        self, kind: DatasetKind, sizes: Sizes, *, n_documents: int, adds_up: bool = True, family: str = ""
+    ) -> None:
+        """`adds_up`: whether outputs of heads are summands of the residual stream; else none is compared with it.
+        `family`: of a model that is no plain decoder."""
         self.kind = kind
-        self.keys = [metric.key for metric in head_metrics(kind) if adds_up or metric.key != "output_norm"]
+        absent = {*absent_metrics(family), *(() if adds_up else ("output_norm",))}
+        self.keys = [metric.key for metric in head_metrics(kind) if metric.key not in absent]
         shape = (len(self.keys), n_documents, sizes.n_layers, sizes.n_heads)
         self.sums, self.counts = np.zeros(shape), np.zeros(shape, dtype=np.int64)
-        self.mass = np.zeros((*shape[1:], len(Mass)))
+        self._classes = mass_classes(family)
+        self.mass = np.zeros((*shape[1:], len(self._classes)))
 
     def add(
         self, layer: int, reading: AttentionReading, batch: Batch, *, output_share: Float[Tensor, "cell head"]
@@ -65,7 +71,12 @@ class HeadSums:
             "output_norm": _by_row(output_share, batch),
         }
         self._count(layer, batch, counted | _shapes(reading, sink))
-        parts = [by_sink, by_self, by_previous, duplicate_alone, induction_alone]
+        masses = {Mass.SINK: by_sink, Mass.SELF: by_self, Mass.PREVIOUS: by_previous}
+        masses |= {Mass.DUPLICATE: duplicate_alone, Mass.INDUCTION: induction_alone}
+        masses[Mass.NEXT] = off_sink.diagonal(1, dim1=-2, dim2=-1).sum(-1)
+        if Mass.LATER in self._classes:
+            masses[Mass.LATER] = off_sink.triu(2).sum((-2, -1))
+        parts = [masses[each] for each in self._classes if each is not Mass.OTHER]
         other = (n - 1) - torch.stack(parts).sum(0)
         self._add_by_document(self.mass[:, layer], batch, torch.stack([*parts, other], dim=-1))
 

@@ -16,6 +16,7 @@ from transformers import PreTrainedModel
 
 from analysis.anatomy import attention_weights, body_of, family_of, final_norm, unembedding_of
 from analysis.capture import AttentionReading
+from analysis.families import predicts_tokens
 from analysis.patterns import compress_patterns
 from analysis.schema import Sizes
 
@@ -99,15 +100,17 @@ class KeptRows:
         self, *, n_tokens: int | None = None, on_layer: Callable[[int], None] | None = None
     ) -> dict[int, dict[str, np.ndarray]]:
         """By layer, for every row kept: `promoted.<row>` int32 and `promoted_logit.<row>` float32 [head, dest,
-        `N_PROMOTED`]; nothing where the outputs of heads do not add up to the residual stream.
+        `N_PROMOTED`]; nothing where the outputs of heads do not add up to the residual stream, or that ends in no
+        unembedding.
 
         `n_tokens`: rows of the unembedding that are tokens; None: all. `on_layer` is called with the number of layers
         that are finished.
         """
-        unembedding = unembedding_of(self._model)[:n_tokens]
+        promotes = self._adds_up and self._outputs and predicts_tokens(self._model.config.model_type)
+        unembedding = unembedding_of(self._model)[:n_tokens] if promotes else None
         arrays: dict[int, dict[str, np.ndarray]] = {}
         for layer in range(self._sizes.n_layers):
-            arrays[layer] = self._promoted(layer, unembedding) if self._adds_up and self._outputs else {}
+            arrays[layer] = {} if unembedding is None else self._promoted(layer, unembedding)
             if on_layer:
                 on_layer(layer + 1)
         return arrays

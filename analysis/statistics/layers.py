@@ -45,6 +45,8 @@ class LayerSums:
         self._count("residual_norm", layer, batch, after[:, 1:].sum(1), n - 1)
         self._count("residual_norm_first", layer, batch, after[:, 0], 1)
         for key, added in (("attention_written", reading.attention_added), ("mlp_written", reading.mlp_added)):
+            if added is None:
+                continue
             share = torch.linalg.vector_norm(added, dim=-1) / after
             self._count(key, layer, batch, share[:, 1:].sum(1), n - 1)
         n_rows = self._n_lens_rows(batch)

@@ -16,6 +16,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from analysis.anatomy import AnatomyError, attention_scaling, normalises_queries, rotary_frequencies, sizes_of
+from analysis.families import absent_from_weights
 from analysis.models import load_model, model_path
 from analysis.schema import CODE_VERSION, WeightsSpec
 from analysis.store import (
@@ -104,25 +105,30 @@ def _read(
     _require_finite(model)
     sizes, tokens = sizes_of(model.config), Tokens(model, n_tokens)
     frequencies, absent = _positions(model)
+    absent |= absent_from_weights(model.config.model_type)
     offsets = (0,) if frequencies is None else OFFSETS
     on_layer(0)
-    nearest_neurons, seconds = _part(partials / "nearest", lambda: _nearest_neurons(model, on_pair=lambda: on_layer(0)))
+    nearest_neurons, seconds = Arrays(), 0.0
+    if "neurons" not in absent:
+        part = functools.partial(_nearest_neurons, model, on_pair=lambda: on_layer(0))
+        nearest_neurons, seconds = _part(partials / "nearest", part)
 
-    shared = overlap(heads_of(model, 0), tokens)  # all norms of a model normalise alike
+    # all norms of a model normalise alike
+    shared = None if "ov_tokens" in absent else overlap(heads_of(model, 0), tokens)
     writers: list[Tensor] = []
 
     def read_layer(layer: int) -> dict[str, Tensor]:
-        heads, neurons = heads_of(model, layer), neurons_of(model, layer)
+        heads = heads_of(model, layer)
         on_block = functools.partial(on_layer, layer)
         keys, queries = (
             torch.from_numpy(survey.read(name, file=f"layer-{layer}").astype(np.int64)).to(model.device)
             for name in ("head.key_tokens", "head.query_tokens")
         )
-        of_heads = {"key_tokens": keys} | ov_tokens(heads, tokens, keys)
-        of_all = {
-            "summary.ov_copying": copying(heads, shared),
-            "summary.ov_own_first_share": own_first_share(of_heads["ov_own_rank"]),
-        }
+        of_heads, of_all = {"key_tokens": keys}, dict[str, Tensor]()
+        if shared is not None:
+            of_heads |= ov_tokens(heads, tokens, keys)
+            of_all["summary.ov_copying"] = copying(heads, shared)
+            of_all["summary.ov_own_first_share"] = own_first_share(of_heads["ov_own_rank"])
         if "qk_tokens" not in absent:
             queries = queries[:, :N_QUERIES]
             scaling = attention_scaling(model, layer)
@@ -135,7 +141,7 @@ def _read(
             missing = (0, sizes.n_layers * sizes.n_heads - ratios.shape[-1])
             padded = torch.nn.functional.pad(ratios, missing, value=torch.nan)
             of_all[f"composition.{kind}"] = padded.transpose(0, 1)
-        of_neurons = promoted(neurons, tokens, on_block=on_block) | excited(neurons, tokens, on_block=on_block)
+        of_neurons = _neurons(model, layer, tokens, absent, on_block=on_block)
         return (
             of_all
             | {f"head.{name}": array for name, array in of_heads.items()}
@@ -180,6 +186,17 @@ def _read(
         "seconds": round(seconds, 1),
     }
     return files, meta
+
+
+def _neurons(
+    model: PreTrainedModel, layer: int, tokens: Tokens, absent: dict[str, str], *, on_block: Callable[[], None]
+) -> dict[str, Tensor]:
+    """What a layer's neurons promote and what excites them, as far as it is not absent."""
+    if "neurons" in absent:
+        return {}
+    neurons = neurons_of(model, layer)
+    found = excited(neurons, tokens, on_block=on_block)
+    return found if "promoted_tokens" in absent else promoted(neurons, tokens, on_block=on_block) | found
 
 
 def _part(path: Path, measure: Callable[[], dict[str, Tensor]]) -> tuple[Arrays, float]:

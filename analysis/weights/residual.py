@@ -9,6 +9,7 @@ the residual stream, again up to its positive scale, and without its mean where 
 from __future__ import annotations
 
 import dataclasses
+import functools
 
 import torch
 from jaxtyping import Float
@@ -33,14 +34,17 @@ from analysis.anatomy import (
 class Tokens:
     """The first `n` tokens of a model's vocabulary, as its weights meet them."""
 
-    # W_U with the final norm folded in, centred over tokens: a logit that all tokens share changes no prediction
-    unembedding: Float[Tensor, "token d_model"]
-
     def __init__(self, model: nn.Module, n: int) -> None:
+        self._model, self._n = model, n
         self._embedding = embedding_of(model)[:n]
         self._normalised: dict[tuple[NormKind, float], Float[Tensor, "token d_model"]] = {}
-        unembedding = final_norm(model).fold(unembedding_of(model)[:n])
-        self.unembedding = unembedding - unembedding.mean(0)
+
+    @functools.cached_property
+    def unembedding(self) -> Float[Tensor, "token d_model"]:
+        """W_U with the final norm folded in, centred over tokens: a logit that all tokens share changes no prediction.
+        Of a classifier an `AnatomyError`."""
+        unembedding = final_norm(self._model).fold(unembedding_of(self._model)[: self._n])
+        return unembedding - unembedding.mean(0)
 
     def normalised(self, norm: Norm) -> Float[Tensor, "token d_model"]:
         """W_E as folded vectors read it: normalised, but without the norm's gain and bias."""

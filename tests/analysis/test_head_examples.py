@@ -77,7 +77,7 @@ def measured(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
                 write_arrays(path, arrays, file=file)
         partials.append(open_artifact(folder / f"shard-{shard}"))
     with publish(folder / "survey", meta={}) as path:
-        merge_partials(path, spec, laid, partials, open_artifact(calibration_path(folder, spec)))
+        merge_partials(path, spec, laid, partials, open_artifact(calibration_path(folder, spec)), family="gpt2")
     patterns = [eager_attentions(model, row) for row in rows]
     return Measured(open_artifact(folder / "survey"), rows, documents, patterns)
 

@@ -84,7 +84,7 @@ def test_other_weights_under_a_slug_are_refused(tmp_path: Path) -> None:
 
 
 def test_an_unknown_model_is_refused_by_name(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=f"expected one of {SLUG}, got gpt5"):
+    with pytest.raises(ModelError, match=f"expected one of paren-balance, attn-only-2l, {SLUG}, got gpt5"):
         prepare_model(tmp_path, "gpt5")
 
 

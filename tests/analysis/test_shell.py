@@ -181,7 +181,7 @@ def slow_induction(data: Path, *, rows: int) -> tuple[float, int]:
         (("survey", "gpt5", "sotu"), "Surveying gpt5: expected a model of the store, got another; `python -m"),
         (
             ("survey", "tiny-gpt2", "tweets"),
-            "expected a dataset among repeated-random, bundled-texts, sotu, got tweets",
+            "expected a dataset among repeated-random, bundled-texts, sotu, bracket-examples, bracket-strings, got",
         ),
         (("survey", "tiny-gpt2", "bundled-texts", "--rows", "4"), "expected at most its 3 rows, got 4"),
         (("survey", "tiny-gpt2", "bundled-texts", "--rows", "0"), "expected rows ≥ 1, got 0"),
@@ -194,7 +194,14 @@ def slow_induction(data: Path, *, rows: int) -> tuple[float, int]:
         (("show", "tiny-gpt2", "L0H4"), "Showing L0H4 of tiny-gpt2: expected one of its 3 layers, 4 heads and 96"),
         (("show", "tiny-gpt2", "L0H3"), "expected a survey with figures of a head, found none; `python -m analysis"),
         (("models", "add", "./nowhere"), "Adding ./nowhere: expected a folder, found none there."),
-        (("prepare", "gpt5"), "Fetching a model: expected one of smollm2-135m-instruct-q4, got gpt5."),
+        (
+            ("survey", "tiny-gpt2", "bracket-strings"),
+            "expected a dataset that it reads (repeated-random, bundled-texts, ",
+        ),
+        (
+            ("prepare", "gpt5"),
+            "Fetching a model: expected one of paren-balance, attn-only-2l, smollm2-135m-instruct-q4, got gpt5.",
+        ),
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_sentence(typed: Typed, data: Path, arguments: Any, sentence: str) -> None:

@@ -15,7 +15,7 @@ from .machine import commit, machine, today
 from .report import BenchmarkError, Figure, Outcome, write_outcomes
 
 # Module of this package with `ABOUT` and `measure() -> list[Figure]`, in the order in which they run.
-BENCHMARKS = ["survey", "memory", "store", "pages", "load", "wiki", "gpu"]
+BENCHMARKS = ["survey", "memory", "store", "scrubbing", "pages", "load", "wiki", "gpu"]
 
 
 def main(arguments: list[str] | None = None) -> int:

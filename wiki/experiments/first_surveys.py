@@ -34,7 +34,7 @@ def ask_for_first_surveys(prepared: dict[str, Any]) -> list[Survey]:
         if pin.survey.finished_at or pin.survey.parsed_spec.code == CODE_VERSION
     }
     surveys = []
-    for name in PLANS:
+    for name in (name for name in PLANS if name in prepared["datasets"]):
         spec = pinned.get(name) or planned_spec(prepared["model"], prepared["datasets"][name])
         surveys.append(ask_for_survey(model, spec, pin=True))
     return surveys

@@ -137,6 +137,11 @@ class KeptTexts(Result):
         rows = self.artifact.meta["pattern_rows"]
         return tuple(PatternRow(i, row["title"], tuple(row["tokens"])) for i, row in enumerate(rows))
 
+    @property
+    def is_causal(self) -> bool:
+        """Whether no query attends to a key after it; results of older code are all of such models."""
+        return bool(self.artifact.meta.get("causal", True))
+
     def pattern(self, row: int, component: Component) -> np.ndarray:
         """A head's attention on a kept text: uint8 [dest, src], 255 for 1."""
         assert component.head is not None

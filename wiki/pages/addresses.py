@@ -57,6 +57,8 @@ def require_component(model: LanguageModel, component: Component) -> None:
 
 def _last_part(model: LanguageModel, component: Component) -> str:
     if component.kind is ComponentKind.NEURON:
+        if not model.d_mlp:
+            return "no neurons, for they are attention alone"
         return f"neurons 0 to {model.d_mlp - 1}"
     if component.kind is ComponentKind.KV_HEAD:
         return f"KV heads 0 to {model.n_kv_heads - 1}"

@@ -67,6 +67,8 @@ def asked_for(
         if text is None:
             raise AnchorError(f"Anchoring a note to a cell: expected a text of {component}, got “{asked.get('text')}”.")
         q, k = (_position(asked, name, len(text.row.tokens)) for name in ("q", "k"))
+        if k not in text.keys_of(q):
+            raise AnchorError(f"Anchoring a note to a cell: expected a key at or before its query, got {k} after {q}.")
         query_token, key_token = (token_name(text.row.tokens[at])[:LONGEST_TOKEN] for at in (q, k))
         survey = text.result.spec.hash if text.is_kept else ""
         return CellAnchor(

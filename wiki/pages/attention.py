@@ -11,12 +11,13 @@ import numpy as np
 from django.urls import reverse
 from django.utils.safestring import SafeString
 
+from analysis.families import RANDOM_TOKENS
 from analysis.schema import Component, DatasetKind
 from wiki.experiments.results import PatternRow, SurveyResult
 
 from .errors import NotFound
 from .levels import attention_levels
-from .measurements import METRIC_DATASETS, Measurements
+from .measurements import Measurements
 from .numbers import short
 from .shading import token_links, token_name
 from .state import State
@@ -80,8 +81,17 @@ class Text:
 
     @property
     def kind(self) -> DatasetKind:
-        is_repeated = self.result.spec.dataset == METRIC_DATASETS[DatasetKind.REPEATED]
+        is_repeated = self.result.spec.dataset == RANDOM_TOKENS
         return DatasetKind.REPEATED if is_repeated else DatasetKind.NATURAL
+
+    def keys_of(self, query: int) -> range:
+        """The positions that a query of the model may attend to."""
+        return range(query + 1 if self.result.is_causal else len(self.row.tokens))
+
+    @property
+    def where_keys_are(self) -> str:
+        """The same in words, after “position 6”."""
+        return "at or before its query" if self.result.is_causal else "of this text"
 
     @property
     def is_kept(self) -> bool:
@@ -124,7 +134,7 @@ class Choice:
 
     text: Text
     query: int | None
-    key: int | None  # of a locked cell: a position at or before the query
+    key: int | None  # of a locked cell: a position that the query may attend to
     sink_hidden: bool
     view: View
     state: State  # of the whole page
@@ -315,8 +325,8 @@ def choose(texts: list[Text], state: State, *, prefer: DatasetKind) -> Choice:
         return Choice(chosen, None, None, hidden, shown, state, missing=f"position “{query[:80]}” of this text")
     if key and not query:
         return Choice(chosen, None, None, hidden, shown, state, missing="a key (k=) without its query (q=)")
-    if key and key not in map(str, range(int(query) + 1)):
-        missing = f"position “{key[:80]}” at or before its query"
+    if key and key not in map(str, chosen.keys_of(int(query))):
+        missing = f"position “{key[:80]}” {chosen.where_keys_are}"
         return Choice(chosen, int(query), None, hidden, shown, state, missing=missing)
     return Choice(chosen, int(query) if query else None, int(key) if key else None, hidden, shown, state)
 

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 from django.urls import reverse
 
+from analysis.families import metric_datasets
 from analysis.metrics import Metric
 from analysis.schema import Component
 from wiki.components.models import LanguageModel
 from wiki.experiments.progress import Progress
 from wiki.experiments.results import StoreError, SurveyResult, open_survey
 
-from .measurements import METRIC_DATASETS
 from .metric_groups import HEAD_METRICS_BY_KEY
 from .numbers import with_unit
 
@@ -52,15 +52,15 @@ def beginnings_of(model: LanguageModel) -> list[Beginning]:
     found = []
     for metric in (HEAD_METRICS_BY_KEY[key] for key in _KEYS):
         assert metric.dataset_kind is not None
-        result = results.get(METRIC_DATASETS[metric.dataset_kind])
+        result = results.get(metric_datasets(model.family).get(metric.dataset_kind, ""))
         if result and metric in result.metrics and (beginning := _highest(model, metric, result)):
             found.append(beginning)
     return found
 
 
-def why_no_beginning(progress: list[Progress]) -> str:
+def why_no_beginning(model: LanguageModel, progress: list[Progress]) -> str:
     """Why no head of a model is named, by how far its surveys are."""
-    needed = [item for item in progress if item.survey.dataset in METRIC_DATASETS.values()]
+    needed = [item for item in progress if item.survey.dataset in metric_datasets(model.family).values()]
     if not needed:
         return "None of its heads has been surveyed."
     waiting, failed = (
@@ -79,7 +79,7 @@ def why_no_beginning(progress: list[Progress]) -> str:
 def _results(model: LanguageModel) -> dict[str, SurveyResult]:
     results = {}
     for survey in (pin.survey for pin in model.pins.all()):
-        if survey.finished_at and survey.dataset in METRIC_DATASETS.values():
+        if survey.finished_at and survey.dataset in metric_datasets(model.family).values():
             try:
                 results[survey.dataset] = open_survey(survey)
             except StoreError as error:

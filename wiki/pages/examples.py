@@ -12,14 +12,15 @@ import numpy as np
 from django.urls import reverse
 from django.utils.safestring import SafeString, mark_safe
 
-from analysis.schema import Component, DatasetKind
+from analysis.families import typed_text
+from analysis.schema import Component
 from wiki.components.models import LanguageModel
 from wiki.experiments.results import StoreError, SurveyResult
 
 from .attention import Tab
 from .errors import NotFound
 from .levels import attention_levels
-from .measurements import METRIC_DATASETS, Measurements
+from .measurements import Measurements
 from .numbers import short
 from .promoted import TokenTexts
 from .shading import shaded_tokens, table_rows, token_name
@@ -215,7 +216,7 @@ def examples_of(
     measurements: Measurements, model: LanguageModel, component: Component, state: State, texts: TokenTexts
 ) -> Examples:
     """The examples of the interval that the URL names, one of them in full where it says so."""
-    dataset = METRIC_DATASETS[DatasetKind.NATURAL]
+    dataset = measurements.natural_dataset
     asked = state.parts.get("examples", FIRST)
     interval = asked if asked in INTERVALS else FIRST
     tabs = [
@@ -242,16 +243,17 @@ def examples_of(
     note |= {"survey": state.parts["survey"]} if "survey" in state.parts else {}
     noting = f"{reverse('new-note')}?{urlencode(note)}"
     shown = [
-        _shown(example, state, own_text=own_text, noting=noting, is_full=str(example.row) == full) for example in raw
+        _shown(example, state, family=model.family, own_text=own_text, noting=noting, is_full=str(example.row) == full)
+        for example in raw
     ]
     return Examples(tabs, interval, shown, histogram, result.spec.rows, dataset, missing=missing)
 
 
-def _shown(raw: RawExample, state: State, *, own_text: str, noting: str, is_full: bool) -> Example:
+def _shown(raw: RawExample, state: State, *, family: str, own_text: str, noting: str, is_full: bool) -> Example:
     levels = attention_levels(raw.weights).tolist()
     runs = [range(len(raw.tokens))] if is_full else excerpt(raw)
     # the site's reading of a text puts BOS before it
-    text = urlencode({"text": "".join(raw.tokens[1:])}, quote_via=quote)
+    text = urlencode({"text": typed_text(family, raw.tokens[1:])}, quote_via=quote)
     return Example(
         raw=raw,
         tokens=shaded_tokens(raw.tokens, levels, runs=runs, query=raw.query),

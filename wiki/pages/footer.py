@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 
+from analysis.families import metric_datasets
 from analysis.schema import DatasetKind
 
-from .measurements import METRIC_DATASETS, Measurements
+from .measurements import Measurements
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +43,7 @@ class ProvenanceLine:
 
 
 def provenance_of(measurements: Measurements) -> ProvenanceLine:
-    weights = measurements.weights.result
+    weights, datasets = measurements.weights.result, metric_datasets(measurements.model.family)
     sources = [result.provenance for result in measurements.results.values()]
     return ProvenanceLine(
         datasets=[
@@ -52,7 +53,7 @@ def provenance_of(measurements: Measurements) -> ProvenanceLine:
                 dataset_hash=source["dataset_hash"],
                 rows=source["rows"],
                 tokens=source["tokens"],
-                repeated=source["dataset"] == METRIC_DATASETS[DatasetKind.REPEATED],
+                repeated=source["dataset"] == datasets.get(DatasetKind.REPEATED),
             )
             for source in sources
         ],

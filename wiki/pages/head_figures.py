@@ -7,7 +7,8 @@ from textwrap import wrap
 import numpy as np
 from django.http import HttpRequest
 
-from analysis.schema import Component, DatasetKind
+from analysis.families import metric_datasets
+from analysis.schema import Component
 from wiki.components.models import LanguageModel
 from wiki.experiments.results import StoreError, SurveyResult
 
@@ -20,7 +21,7 @@ from .figures import cards_of
 from .lead import extremes, telling_kind
 from .levels import N_LEVELS, attention_levels
 from .mass import mass_of
-from .measurements import METRIC_DATASETS, Measurements, measurements_of
+from .measurements import Measurements, measurements_of
 from .own_text import OwnText
 from .promoted import token_texts_of
 from .shading import token_name, visible
@@ -59,7 +60,7 @@ def text_source(model: LanguageModel, text: Text) -> str:
 
 
 def _natural(measurements: Measurements) -> SurveyResult | None:
-    return measurements.results.get(METRIC_DATASETS[DatasetKind.NATURAL])
+    return measurements.natural
 
 
 @figure("head", "metrics")
@@ -82,7 +83,7 @@ def metrics_figure(request: HttpRequest, model: LanguageModel, component: Compon
         rows=rows,
         template="figures/head_metrics.svg",
         context={"cards": cards, "width": 720, "height": 70 + 34 * len(cards)},
-        source=_source(model, *map(measurements.results.get, METRIC_DATASETS.values())),
+        source=_source(model, *map(measurements.results.get, metric_datasets(model.family).values())),
     )
 
 

@@ -133,22 +133,25 @@ def _read_weights(measurements: Measurements, component: Component) -> tuple[dic
     weights = measurements.weights
     if weights.result is None:
         return {}, weights.absent, weights.absent
-    file = f"layer-{component.layer}"
+    file, reasons = f"layer-{component.layer}", weights.result.artifact.meta["absent"]
 
     def read(*names: str) -> dict[str, np.ndarray]:
         assert weights.result
         return {name: weights.result.read(f"head.{name}", component.head, file=file) for name in names}
 
+    arrays: dict[str, np.ndarray] = {}
+    ov_absent, qk_absent = (reasons.get(name, "") for name in ("ov_tokens", "qk_tokens"))
     try:
-        arrays = read("key_tokens", "ov_tokens", "ov_logits", "ov_own_rank")
+        if not ov_absent:
+            arrays |= read("key_tokens", "ov_tokens", "ov_logits", "ov_own_rank")
     except StoreError as error:
         return {}, str(error), str(error)
-    if reason := weights.result.artifact.meta["absent"].get("qk_tokens"):
-        return arrays, "", reason
     try:
-        return arrays | read("query_tokens", "qk_tokens", "qk_scores"), "", ""
+        if not qk_absent:
+            arrays |= read("query_tokens", "qk_tokens", "qk_scores")
     except StoreError as error:
-        return arrays, "", str(error)
+        return arrays, ov_absent, str(error)
+    return arrays, ov_absent, qk_absent
 
 
 def _ov(read: dict[str, np.ndarray], names: dict[int, str]) -> list[Ov]:

@@ -13,7 +13,7 @@ from . import neuron_scatter
 from .attention import require_choice, texts_of
 from .downloads import Cell, Figure, figure
 from .errors import NotFound
-from .measurements import METRIC_DATASETS, measurements_of
+from .measurements import measurements_of
 from .neuron_figures import source_of
 from .neuron_scatter import points, scatter_of
 from .neuron_table import require_query, table_of
@@ -52,7 +52,7 @@ def patterns_figure(request: HttpRequest, model: LanguageModel, component: Compo
         (f"{component}H{head}", query, tokens[query], key, tokens[key], round(float(pattern[query, key]) / 255, 4))
         for head, pattern in enumerate(patterns)
         for query in range(len(tokens))
-        for key in range(query + 1)
+        for key in range(len(tokens))
         if pattern[query, key]
     ]
     return Figure(
@@ -83,7 +83,7 @@ def neurons_figure(request: HttpRequest, model: LanguageModel, component: Compon
     if result is None:
         raise NotFound(f"{doing}: {measurements.why_not_natural}", slug=model.slug)
     if not set(NEURON_METRICS) <= set(result.metrics):
-        raise NotFound(f"{doing}: the survey of {METRIC_DATASETS[DatasetKind.NATURAL]} did not ask for neurons.")
+        raise NotFound(f"{doing}: the survey of {measurements.natural_dataset} did not ask for neurons.")
     try:
         table = table_of(result, model, component.layer, query)
     except StoreError as error:

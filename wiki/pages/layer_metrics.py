@@ -63,7 +63,8 @@ def layer_metrics(measurements: Measurements) -> LayerMetrics:
     metrics, absent = {}, {}
     for metric in LAYER_METRICS:
         if metric not in result.metrics:
-            absent[metric.key] = f"not measured: the pinned survey of {result.spec.dataset} did not ask for it."
+            asked = f"not measured: the pinned survey of {result.spec.dataset} did not ask for it."
+            absent[metric.key] = result.absent.get(metric.key, asked)
             continue
         try:
             result.confirm("summary")

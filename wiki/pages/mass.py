@@ -8,11 +8,12 @@ from typing import Any
 
 from django.utils.safestring import SafeString, mark_safe
 
+from analysis.families import mass_classes
 from analysis.metrics import Mass
-from analysis.schema import Component, DatasetKind
+from analysis.schema import Component
 from wiki.experiments.results import StoreError
 
-from .measurements import METRIC_DATASETS, Measurements
+from .measurements import Measurements
 from .numbers import figure_and_error
 
 WIDTH, GAP, NUMBERED = 600, 2, 18  # of the bar; a part as wide as `NUMBERED` has room for its number
@@ -23,6 +24,8 @@ DEFINITIONS = {
     Mass.PREVIOUS: "the position just before",
     Mass.DUPLICATE: "an earlier position with the same token",
     Mass.INDUCTION: "just after an earlier position with the same token",
+    Mass.NEXT: "the position just after",
+    Mass.LATER: "positions after that",
     Mass.OTHER: "all other keys",
 }
 
@@ -106,7 +109,7 @@ class MassBar:
 
 
 def mass_of(measurements: Measurements, component: Component) -> MassBar:
-    dataset = METRIC_DATASETS[DatasetKind.NATURAL]
+    dataset, classes = measurements.natural_dataset, mass_classes(measurements.model.family)
     result = measurements.natural
     if result is None:
         return MassBar([], dataset, measurements.why_not_natural)
@@ -118,7 +121,7 @@ def mass_of(measurements: Measurements, component: Component) -> MassBar:
     except StoreError as error:
         return MassBar([], dataset, str(error))
     parts, x = [], 0.0
-    for number, (mass, share, error_of_share) in enumerate(zip(Mass, shares, errors, strict=True), start=1):
+    for number, (mass, share, error_of_share) in enumerate(zip(classes, shares, errors, strict=True), start=1):
         width = share * WIDTH
         parts.append(Part(number, mass, share, error_of_share, round(x, 1), round(max(0.0, width - GAP), 1)))
         x += width

@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 import numpy as np
 from django.urls import reverse
 
+from analysis.families import absent_metrics, is_causal, metric_datasets
 from analysis.metrics import HEAD_METRICS, Metric
 from analysis.schema import Component, DatasetKind
 from wiki.components.models import LanguageModel
@@ -24,10 +25,6 @@ from .reading import once
 from .weights import Weights, weights_of, why_no_weights
 
 logger = logging.getLogger(__name__)
-
-# The dataset whose pinned survey gives a metric its value on pages. Other pinned surveys serve patterns only.
-METRIC_DATASETS = {DatasetKind.NATURAL: "sotu", DatasetKind.REPEATED: "repeated-random"}
-
 
 # Digits of a survey's hash that name it in a URL.
 MIN_HASH = 8
@@ -191,14 +188,25 @@ class Measurements:
         return reverse("model-progress", args=[self.model.slug], query={**asked, "seen": self.n_landed})
 
     @property
+    def natural_dataset(self) -> str:
+        """The dataset of natural text whose survey gives metrics their values: of a model that reads no text, of what
+        it reads."""
+        return metric_datasets(self.model.family)[DatasetKind.NATURAL]
+
+    @property
     def natural(self) -> SurveyResult | None:
         """The survey of natural text that gives neurons and layers their numbers; `why_not_natural` where it is not."""
-        return self.results.get(METRIC_DATASETS[DatasetKind.NATURAL])
+        return self.results.get(self.natural_dataset)
 
     @property
     def why_not_natural(self) -> str:
-        dataset = METRIC_DATASETS[DatasetKind.NATURAL]
+        dataset = self.natural_dataset
         return self.unread.get(dataset, f"not measured: no survey of {dataset} is pinned for this model.")
+
+    @property
+    def is_causal(self) -> bool:
+        """Whether no position of the model attends to later ones."""
+        return is_causal(self.model.family)
 
     @property
     def norm_follows(self) -> bool:
@@ -270,12 +278,12 @@ def measurements_of(model: LanguageModel, *, survey: str = "") -> Measurements:
             unread[finished.dataset] = _why_unreadable(finished.dataset, error)
             damaged.append(unread[finished.dataset])
     weights = _weights(model, progress, results)
-    metrics, absent = _read_metrics(results, unread, weights)
+    metrics, absent = _read_metrics(model, results, unread, weights)
     return Measurements(model, progress, results, weights, metrics, absent, damaged, unread, survey)
 
 
 def _weights(model: LanguageModel, progress: list[Progress], results: dict[str, SurveyResult]) -> Weights:
-    dataset = METRIC_DATASETS[DatasetKind.NATURAL]
+    dataset = metric_datasets(model.family)[DatasetKind.NATURAL]
     if dataset in results:
         return weights_of(model, results[dataset])
     natural = next((item for item in progress if item.survey.dataset == dataset), None)
@@ -323,16 +331,20 @@ def _read_weights_metric(
 
 
 def _read_metrics(
-    results: dict[str, SurveyResult], unread: dict[str, str], weights: Weights
+    model: LanguageModel, results: dict[str, SurveyResult], unread: dict[str, str], weights: Weights
 ) -> tuple[dict[str, MeasuredMetric], dict[str, str]]:
     metrics: dict[str, MeasuredMetric] = {}
     absent: dict[str, str] = {}
     damaged = {dataset: reason for dataset in results if (reason := _why_damaged(dataset, results[dataset]))}
+    datasets, never = metric_datasets(model.family), absent_metrics(model.family)
     for metric in HEAD_METRICS:
+        if metric.key in never:
+            absent[metric.key] = never[metric.key]
+            continue
         if metric.dataset_kind is None:
             _read_weights_metric(metric, weights, metrics, absent)
             continue
-        dataset = METRIC_DATASETS[metric.dataset_kind]
+        dataset = datasets[metric.dataset_kind]
         if dataset not in results:
             absent[metric.key] = unread.get(dataset, f"not measured: no survey of {dataset} is pinned for this model.")
         elif metric not in results[dataset].metrics:

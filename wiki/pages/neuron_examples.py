@@ -10,6 +10,7 @@ import numpy as np
 from django.urls import reverse
 from django.utils.safestring import SafeString
 
+from analysis.families import typed_text
 from analysis.schema import Component
 from analysis.windows import N_IN_INTERVAL, N_INTERVALS, N_STRONGEST
 from wiki.components.models import LanguageModel
@@ -196,16 +197,16 @@ def examples_of(
                 activations=activations,
                 largest=largest,
                 row_url=f"{before_row}{row}/{query}",
-                own_text_url=f"{own_text}?{urlencode({'text': _plain(words, first)})}",
+                own_text_url=f"{own_text}?{urlencode({'text': _plain(words, first, model=model)})}",
                 note_url=f"{noting}&row={row}&position={int(positions[slot])}{query.replace('?', '&')}",
             )
         )
     return examples
 
 
-def _plain(texts: tuple[str, ...], first: int) -> str:
+def _plain(texts: tuple[str, ...], first: int, *, model: LanguageModel) -> str:
     """The text of a window as it stands there, white space included, without the token that begins every row."""
-    return "".join(texts[1:] if first == 0 else texts)
+    return typed_text(model.family, texts[1:] if first == 0 else texts)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -255,6 +256,7 @@ def full_text_of(
         activations[first : first + len(window)] = window
         activations[positions[slot]] = scores[slot]
     texts = vocabulary.texts(tokens)
+    typed = urlencode({"text": _plain(tuple(texts), 0, model=model)})
     return FullText(
         row=row,
         title=title,
@@ -262,5 +264,5 @@ def full_text_of(
         activations=activations,
         extremes={int(positions[slot]) for slot in slots.tolist()},
         largest=largest,
-        own_text_url=f"{reverse('model', args=[model.slug])}text/?{urlencode({'text': _plain(tuple(texts), 0)})}",
+        own_text_url=f"{reverse('model', args=[model.slug])}text/?{typed}",
     )

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.urls import reverse
 
+from analysis.families import absent_from_weights
 from analysis.schema import Component
 from wiki.components.models import LanguageModel
 from wiki.experiments.results import StoreError, Vocabulary, open_vocabulary
@@ -74,6 +75,8 @@ def promoted_by(view: AttentionView, component: Component, measurements: Measure
 def _why_not(text: Text, measurements: Measurements) -> Promoted:
     """Why nothing is known, as surveys and what was measured on the text say."""
     # the job publishes what it finds, which is nothing where heads do not add up
+    if reason := absent_from_weights(measurements.model.family).get("promoted_tokens"):
+        return Promoted([], absent=reason.capitalize())
     is_published = isinstance(text, OwnText) and text.result.later is not None
     if measurements.norm_follows or is_published:
         reason = (

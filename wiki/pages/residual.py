@@ -91,7 +91,8 @@ def residual_of(measurements: Measurements, layer: int) -> tuple[list[LayerValue
     measured = set(result.metrics)
     for metric in LAYER_METRICS:
         if metric not in measured:
-            absent[metric.key] = f"not measured: the survey of {result.spec.dataset} did not ask for it."
+            asked = f"not measured: the survey of {result.spec.dataset} did not ask for it."
+            absent[metric.key] = result.absent.get(metric.key, asked)
             continue
         try:
             values, errors = result.metric(metric), result.error(metric)

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from django.utils.safestring import SafeString
 
-from analysis.schema import Component, DatasetKind
+from analysis.schema import Component
 from wiki.experiments.results import StoreError
 
-from .measurements import METRIC_DATASETS, Measurements
+from .measurements import Measurements
 from .numbers import short
 from .shading import linked_heads
 
@@ -74,7 +74,7 @@ def _too_few(n: int, *, pending: bool) -> str:
 
 
 def _masses(measurements: Measurements) -> list[np.ndarray]:
-    result = measurements.results.get(METRIC_DATASETS[DatasetKind.NATURAL])
+    result = measurements.natural
     try:
         if result is None or "head.mass" not in result.names(file="summary"):
             return []

@@ -48,7 +48,7 @@ class Pair:
 
 
 def read_pair(text: Text, *, query: str, key: str) -> Pair:
-    """The pair that `?q=` and `?k=` name; a key comes at or before its query."""
+    """The pair that `?q=` and `?k=` name; in most models a key comes at or before its query."""
     n = len(text.row.tokens)
     if not query:
         return Pair(missing="a key (k=) without its query (q=)" if key else "")
@@ -56,8 +56,8 @@ def read_pair(text: Text, *, query: str, key: str) -> Pair:
         return Pair(missing=f"position “{query[:80]}” of this text")
     if not key:
         return Pair(int(query))
-    if key not in map(str, range(int(query) + 1)):
-        return Pair(int(query), missing=f"position “{key[:80]}” at or before its query")
+    if key not in map(str, text.keys_of(int(query))):
+        return Pair(int(query), missing=f"position “{key[:80]}” {text.where_keys_are}")
     return Pair(int(query), int(key))
 
 
@@ -175,7 +175,7 @@ def _tokens(text: Text, pair: Pair, most: np.ndarray | None) -> list[Token]:
         words = f"position {position}"
         if pair.query is None:
             url = pair.url(q=position)
-        elif position > pair.query:
+        elif position not in text.keys_of(pair.query):
             url, words = "", f"{words}, after the query"
         else:
             assert most is not None

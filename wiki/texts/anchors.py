@@ -49,7 +49,6 @@ class CellAnchor:
     def __post_init__(self) -> None:
         _require(_TEXT_KEY.fullmatch(self.text), self.kind, f"a text, got “{self.text[:80]}”")
         _require(0 <= self.k < 100_000 and 0 <= self.q < 100_000, self.kind, f"positions, got {self.q} and {self.k}")
-        _require(self.k <= self.q, self.kind, f"a key at or before its query, got {self.k} after {self.q}")
         _require(self.view in VIEWS, self.kind, f"a view, got “{self.view[:40]}”")
         _require(_HASH.fullmatch(self.survey), self.kind, f"a survey’s hash, got “{self.survey[:80]}”")
         _require(_HASH.fullmatch(self.tokens), self.kind, f"a digest, got “{self.tokens[:80]}”")

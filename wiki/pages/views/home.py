@@ -50,7 +50,7 @@ class Row:
 
     @property
     def no_beginning(self) -> str:
-        return why_no_beginning(self.progress)
+        return why_no_beginning(self.model, self.progress)
 
     def to_json(self) -> dict[str, Any]:
         model = self.model

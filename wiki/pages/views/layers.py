@@ -109,6 +109,8 @@ def read_table(
     measurements: Measurements, model: LanguageModel, layer: int, query: TableQuery
 ) -> tuple[NeuronTable | None, str]:
     """The table of a layer's neurons, or the reason why there is none."""
+    if not model.d_mlp:
+        return None, "none: the layers of this model are attention alone."
     result = measurements.natural
     if result is None:
         return None, measurements.why_not_natural

@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonRes
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
+from analysis.families import words_of_kind
 from analysis.schema import Component
 from wiki.coverage.counting import coverage_of
 
@@ -69,6 +70,7 @@ def model_page(request: HttpRequest, slug: str) -> HttpResponse:
         "uniform": short(measured.uniform) if measured and measured.uniform is not None else "",
         "absent_reason": measurements.absent.get(metric.key),
         "measured": measured,
+        "measured_on": words_of_kind(model.family, metric.dataset_kind) if metric.dataset_kind else "",
         "question": question,
         "counts": COUNTS,
         "ends": ENDS,

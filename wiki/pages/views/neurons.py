@@ -79,6 +79,8 @@ def _read(measurements: Measurements, component: Component) -> tuple[Reading, Vo
         absent["weights"] = weights.absent
     elif vocabulary:
         reading = _read_weights(reading, weights.result, vocabulary, measurements, component)
+        if reason := weights.result.artifact.meta["absent"].get("promoted_tokens"):
+            reading.absent["promoted"] = reason
     return reading, vocabulary
 
 
@@ -273,6 +275,8 @@ def neuron_row(request: HttpRequest, slug: str, component: Component, row: int) 
 @require_safe
 def random_neuron(request: HttpRequest, slug: str) -> HttpResponse:
     model = get_model(slug)
+    if not model.d_mlp:
+        raise NotFound(f"Choosing a neuron of {model.slug}: its layers are attention alone, without one.", slug=slug)
     layer, neuron = divmod(secrets.randbelow(model.n_layers * model.d_mlp), model.d_mlp)
     url = reverse("neuron", args=[model.slug, Component(layer, neuron=neuron)], query=request.GET)
     response = HttpResponseRedirect(url)
