@@ -43,8 +43,9 @@ def pack(documents: Sequence[Document], tokenizer: Tokenizer, *, bos: int) -> Ro
     encodings = tokenizer.encode_batch([document.text for document in documents], add_special_tokens=False)
     step = ROW_LENGTH - 1
     for source, encoding in enumerate(encodings):
-        for offset in range(0, len(encoding.ids) - step + 1, step):
-            rows.append([bos, *encoding.ids[offset : offset + step]])
+        ids = encoding.ids  # a new list each time that it is read
+        for offset in range(0, len(ids) - step + 1, step):
+            rows.append([bos, *ids[offset : offset + step]])
             sources.append(source)
             offsets.append(offset)
     order = np.random.Generator(np.random.PCG64(SEED)).permutation(len(rows))

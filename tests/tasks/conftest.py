@@ -39,9 +39,13 @@ def tokenizer() -> Tokenizer:
     return byte_level([*names, *(address.text[:20_000] for address in corpus.read_sotu()[::20])], size=1500)
 
 
+@pytest.fixture(scope="session")
+def _beginnings() -> list[corpus.Document]:
+    return [corpus.Document(address.title, address.text[:6000]) for address in corpus.read_sotu()[::6]]
+
+
 @pytest.fixture
-def few_addresses(monkeypatch: pytest.MonkeyPatch) -> list[corpus.Document]:
+def few_addresses(_beginnings: list[corpus.Document], monkeypatch: pytest.MonkeyPatch) -> list[corpus.Document]:
     """The text is the beginnings of forty addresses."""
-    few = [corpus.Document(address.title, address.text[:6000]) for address in corpus.read_sotu()[::6]]
-    monkeypatch.setattr(texts, "read_sotu", lambda: few)
-    return few
+    monkeypatch.setattr(texts, "read_sotu", lambda: _beginnings)
+    return _beginnings
