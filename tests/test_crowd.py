@@ -96,12 +96,13 @@ class _UndoneError(Exception):
 @pytest.mark.django_db(transaction=True, reset_sequences=True)
 def test_what_is_written_in_bulk_is_what_the_services_leave() -> None:
     crowd = Crowd(N_TEXTS, N_PEOPLE)
+    people = make_people(N_PEOPLE)
     with contextlib.suppress(_UndoneError), transaction.atomic():
-        write_by_services(crowd, make_people(N_PEOPLE))
+        write_by_services(crowd, people)
         by_services = rows()
         raise _UndoneError
     assert not Page.objects.exists()
-    Writing(crowd, make_people(N_PEOPLE)).write()
+    Writing(crowd, people).write()
     in_bulk = rows()
     assert all(len(found) > 10 for found in in_bulk.values())
     assert {page[10] for page in in_bulk["pages"]} == {"published", "hidden", "retracted"}
