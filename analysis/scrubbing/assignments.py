@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from analysis.scrubbing.hypothesis import Hypothesis, Node
+from analysis.scrubbing.hypothesis import Hypothesis
 from analysis.scrubbing.legality import from_the_root
 from analysis.scrubbing.parts import EMBED, ROOT, TransformerParts, place_of
 from analysis.scrubbing.routes import Mapped, map_node
@@ -24,7 +24,7 @@ def random_assignments(
     values with them, and neurons. Heads that are rewritten stay."""
     generator = np.random.default_rng([hypothesis.seed, 20])
     kept = frozenset(parts.estimated | parts.ungrouped)
-    found: dict[tuple[Node, ...], Hypothesis] = {}
+    found: dict[str, Hypothesis] = {}
     fruitless = 0
     mapped: dict[str, Mapped] = {}
     for node in from_the_root(hypothesis):
@@ -32,10 +32,10 @@ def random_assignments(
     expanded = _renamed(hypothesis, mapped, _Renaming.none(parts))
     while len(found) < count and fruitless < FRUITLESS:
         other = _renamed(hypothesis, mapped, _Renaming.drawn(parts, generator, kept=kept))
-        is_new = other.nodes != expanded.nodes and other.nodes not in found
+        is_new = other.nodes != expanded.nodes and other.hash not in found
         fruitless = 0 if is_new else fruitless + 1
         if is_new:
-            found[other.nodes] = other
+            found[other.hash] = other
     return list(found.values())
 
 

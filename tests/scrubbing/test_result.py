@@ -250,6 +250,13 @@ def test_other_parts_are_scrubbed_as_hypotheses_of_their_own(subject) -> None:
     assert done == [(1, 3), (2, 3), (3, 3)]
 
 
+def test_features_that_are_put_together_are_tried_on_other_parts_too(subject) -> None:
+    both = {"agree": {"all": ["count_test", "horizon_test"]}}
+    run = run_on(subject, an_experiment(COUNT[0], {**COUNT[1], "sampler": both}), decode=decode, assignments=20)
+    assert sorted(of.parts for of in run.result.assignments) == [("L1H0", "L2H0"), ("L1H1", "L2H0"), ("L1H1", "L2H1")]
+    assert all(of.recovered.value is not None for of in run.result.assignments)
+
+
 def test_layer_rows_are_counted_and_fewer_than_one_forward_a_node(run) -> None:
     assert 0 < run.result.layer_rows < run.result.layer_rows_one_forward_each
     assert run.result.layer_rows_one_forward_each == 60 * 3 * (5 + 1)
