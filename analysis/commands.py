@@ -28,7 +28,7 @@ from analysis.scrubbing.experiment import read_experiment
 from analysis.scrubbing.fields import HypothesisError
 from analysis.scrubbing.graph import ScrubError
 from analysis.scrubbing.plan import PlanError
-from analysis.scrubbing.printing import lines_of
+from analysis.scrubbing.printing import lines_of, lines_of_search
 from analysis.scrubbing.run import publish_run, scrub
 from analysis.sources import ModelError
 from analysis.store import (
@@ -130,7 +130,7 @@ def scrub_file(store: Path, file: Path) -> None:
 
         run = scrub(experiment, store, on_progress=on_progress)
     artifact = publish_run(run, store)
-    print(*lines_of(run.result), sep="\n")
+    print(*lines_of(run.result), *lines_of_search(run.searched, split=experiment.split), sep="\n")
     print(f"Its samples are in {address_of(artifact.path)}.")
 
 

@@ -1,4 +1,4 @@
-"""The inputs on which a hypothesis fails worst: what was swapped in, what changed, and a search for worse ones."""
+"""The inputs of an experiment on which its hypothesis fails worst: what was swapped in, and what changed."""
 
 from __future__ import annotations
 
@@ -7,18 +7,14 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from analysis.scrubbing.further import exact_alone
-from analysis.scrubbing.hypothesis import Hypothesis, SamplerKind
+from analysis.scrubbing.hypothesis import SamplerKind
 from analysis.scrubbing.result import Samples
 from analysis.scrubbing.subject import Scrubbed, Subject
 
 WORST = 20
-# In a search this share of the samples is uniform; the others are near the worst that were found.
-UNIFORM = 0.4
-# So many rounds go on from the worst; from so many each.
-ROUNDS, PARENTS = 4, 8
 
 Decode = Callable[[list[int]], str]
 
@@ -90,80 +86,3 @@ def _mended(
         losses = subject.scrub(dataclasses.replace(other, n=len(chosen)), plan=plan).scored.losses
         found[scrubbed.hypothesis.path(node.name)] = sign * (samples.scrubbed[chosen] - losses)
     return found
-
-
-@dataclasses.dataclass(frozen=True)
-class Found:
-    """Failures that were looked for: a reference row each, the worst first."""
-
-    rows: Int[np.ndarray, " found"]
-    failures: Float[np.ndarray, " found"]
-    evaluated: int  # samples that were scrubbed
-
-    def mean_of_worst(self, count: int = 10) -> float:
-        return float(self.failures[:count].mean())
-
-
-def search_uniformly(subject: Subject, hypothesis: Hypothesis, *, samples: int) -> Found:
-    """The worst of so many samples whose reference is drawn uniformly among the rows."""
-    uniform = dataclasses.replace(hypothesis, n=samples)
-    reference = subject.plan(uniform).reference
-    return _ranked(reference, _failures(subject, uniform, reference))
-
-
-def search_failing(subject: Subject, hypothesis: Hypothesis, *, samples: int) -> Found:
-    """Look for references on which a hypothesis fails: some uniform ones, then by rounds those that agree with the
-    worst on all that the rows are told apart by, and the worst themselves on other draws."""
-    first = max(PARENTS, int(samples * UNIFORM))
-    uniform = dataclasses.replace(hypothesis, n=first)
-    rows = subject.plan(uniform).reference
-    fails = _failures(subject, uniform, rows)
-    generator = np.random.default_rng([hypothesis.seed, samples])
-    alike = _codes(subject, hypothesis)
-    left = samples - first
-    for number in range(ROUNDS):
-        here = left // (ROUNDS - number)
-        if here == 0:
-            continue
-        near = _near(_ranked(rows, fails).rows[:PARENTS], alike, known=rows, n=here, generator=generator)
-        again = dataclasses.replace(hypothesis, n=here, seed=hypothesis.seed + 1 + number)
-        rows = np.concatenate([rows, near])
-        fails = np.concatenate([fails, _failures(subject, again, near)])
-        left -= here
-    return _ranked(rows, fails)
-
-
-def _codes(subject: Subject, hypothesis: Hypothesis) -> Int[np.ndarray, " rows"]:
-    """A number for each row: rows with equal numbers are of the same classes and agree on the hypothesis's features."""
-    columns = [np.asarray(values) for values in subject.rows.classes.values()]
-    for node in hypothesis.nodes:
-        if node.sampler.kind is SamplerKind.AGREE:
-            values = subject.values(node.sampler.feature)
-            columns += [values] if values.ndim == 1 else []
-    if not columns:
-        return np.zeros(len(subject.rows), dtype=np.int64)
-    return np.unique(np.stack(columns, axis=1), axis=0, return_inverse=True)[1].reshape(-1)
-
-
-def _near(
-    parents: np.ndarray, codes: np.ndarray, *, known: np.ndarray, n: int, generator: np.random.Generator
-) -> np.ndarray:
-    """Rows like the parents that were not looked at yet; where there are none left, the parents again."""
-    fresh = np.setdiff1d(np.flatnonzero(np.isin(codes, codes[parents])), known)
-    chosen = generator.permutation(fresh)[:n]
-    return np.concatenate([chosen, generator.choice(parents, n - len(chosen))]).astype(np.int64)
-
-
-def _failures(subject: Subject, hypothesis: Hypothesis, reference: np.ndarray) -> np.ndarray:
-    plan = subject.plan(hypothesis, reference=reference)
-    scrubbed = subject.scrub(hypothesis, plan=plan).scored.losses
-    worse = scrubbed - subject.clean(reference).losses
-    return -worse if subject.scorer.metric.higher_is_better else worse
-
-
-def _ranked(rows: np.ndarray, fails: np.ndarray) -> Found:
-    """Each row once, by its worst sample."""
-    order = np.argsort(-fails, kind="stable")
-    _, first = np.unique(rows[order], return_index=True)
-    kept = order[np.sort(first)]
-    return Found(rows[kept], fails[kept], len(rows))

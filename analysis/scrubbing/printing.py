@@ -6,6 +6,10 @@ from collections.abc import Iterator
 
 from analysis.scrubbing.recovery import Mean, Recovered
 from analysis.scrubbing.result import Result
+from analysis.scrubbing.searched import Searched
+
+# Of a search so many of the worst inputs are printed, and so many characters of each.
+SHOWN, LONGEST = 3, 100
 
 
 def lines_of(result: Result) -> Iterator[str]:
@@ -31,6 +35,22 @@ def lines_of(result: Result) -> Iterator[str]:
     yield f"layer-rows: {result.layer_rows:,}; one forward a node: {result.layer_rows_one_forward_each:,}"
     for warning in result.warnings:
         yield f"Warning: {warning}"
+
+
+def lines_of_search(searched: Searched, *, split: str) -> Iterator[str]:
+    """What was found beyond the samples of an experiment, which is on this split."""
+    if searched.mean_of_worst is None or searched.mean_of_worst_uniform is None:
+        yield f"no worse inputs were searched for: {searched.absent}"
+        return
+    where = f"{searched.rows:,} new rows of the split {searched.split}"
+    elsewhere = "" if searched.split == split else f" (the experiment is on {split})"
+    yield (
+        f"searching {where}{elsewhere}, {searched.samples:,} samples: the worst {len(searched.worst)} fail by "
+        f"{searched.mean_of_worst:.4g} in the mean, the worst of as many uniform samples by "
+        f"{searched.mean_of_worst_uniform:.4g}"
+    )
+    for of in searched.worst[:SHOWN]:
+        yield f"  {of['losses']['model']:.4g} → {of['losses']['scrubbed']:.4g}: {of['text'][:LONGEST]}"
 
 
 def share(recovered: Recovered) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -22,13 +23,15 @@ from analysis.scrubbing.further import loss_budget, on_other_parts, samples_of
 from analysis.scrubbing.graph import ScrubError
 from analysis.scrubbing.intact import share_intact
 from analysis.scrubbing.result import Result, Samples, summarise
+from analysis.scrubbing.searched import Searched
+from analysis.scrubbing.searching import MakeRows, search_anew
 from analysis.scrubbing.subject import Subject
 from analysis.store import Artifact, open_artifact, publish, write_arrays
 
 # How far it is: a share from 0 to 1, and what is being done.
 OnProgress = Callable[[float, str], None]
-# The shares of the whole at which scrubbing, the loss budget and other parts are done.
-SCRUBBED, BUDGETED, ASSIGNED = 0.4, 0.7, 0.95
+# The shares of the whole at which scrubbing, the loss budget, other parts and the worst samples are done.
+SCRUBBED, BUDGETED, ASSIGNED, LOOKED_AT = 0.35, 0.6, 0.8, 0.85
 
 
 def say_nothing(share: float, doing: str) -> None:
@@ -43,6 +46,7 @@ class Run:
     result: Result
     samples: Samples
     worst: list[dict[str, Any]]
+    searched: Searched
     plan: dict[str, np.ndarray]  # by draw
     about: dict[str, Any]  # by which code, on which device, and of which rows
 
@@ -64,8 +68,14 @@ def scrub(
     `FeatureError`, `TaskError`, `ScrubError`, or what opening the model raises."""
     on_progress(0.0, "loading")
     subject = load_subject(experiment, store, device=device)
-    decode = decoder(store, experiment)
-    return run_on(subject, experiment, assignments=assignments, decode=decode, on_progress=on_progress)
+    return run_on(
+        subject,
+        experiment,
+        assignments=assignments,
+        decode=decoder(store, experiment),
+        make_rows=row_maker(experiment, store),
+        on_progress=on_progress,
+    )
 
 
 def load_subject(experiment: Experiment, store: Path, *, device: str = "cpu") -> Subject:
@@ -77,7 +87,7 @@ def load_subject(experiment: Experiment, store: Path, *, device: str = "cpu") ->
             f"Loading {hypothesis.model}: expected weights with hash {hypothesis.model_hash[:12]}…, got "
             f"{artifact.meta['hash'][:12]}…."
         )
-    rows = rows_of(experiment, artifact)
+    rows = rows_of(experiment, store)
     if hypothesis.dataset_hash not in ("any", rows.hash):
         raise HypothesisError(
             f"Making rows of {experiment.task}: expected those with hash {hypothesis.dataset_hash[:12]}…, got "
@@ -101,18 +111,22 @@ def load_subject(experiment: Experiment, store: Path, *, device: str = "cpu") ->
     )
 
 
-def rows_of(experiment: Experiment, model: Artifact) -> TaskRows:
+def rows_of(experiment: Experiment, store: Path) -> TaskRows:
     """The rows from which an experiment draws, in the tokens of its model."""
-    task = experiment.of_task
-    if task.needs_tokenizer:
-        tokenizer = Tokenizer.from_file(str(model.path / "tokenizer.json"))
-        given: dict[str, Any] = {"tokenizer": tokenizer, "bos": model.meta["bos"]}
-    else:
-        given = {}
-    rows = task.rows(experiment.split, n=experiment.rows, seed=experiment.rows_seed, **given)
+    rows = row_maker(experiment, store)(experiment.split, n=experiment.rows, seed=experiment.rows_seed)
     if len(rows) < 2:
-        raise TaskError(f"Making rows of {task.key}: expected 2 at least, got {len(rows)}.")
+        raise TaskError(f"Making rows of {experiment.task}: expected 2 at least, got {len(rows)}.")
     return rows
+
+
+def row_maker(experiment: Experiment, store: Path) -> MakeRows:
+    """The generator of an experiment's task, in the tokens of its model."""
+    task = experiment.of_task
+    if not task.needs_tokenizer:
+        return task.rows
+    model = open_model(store, experiment.hypothesis.model)
+    tokenizer = Tokenizer.from_file(str(model.path / "tokenizer.json"))
+    return functools.partial(task.rows, tokenizer=tokenizer, bos=model.meta["bos"])
 
 
 def decoder(store: Path, experiment: Experiment) -> Callable[[list[int]], str]:
@@ -128,9 +142,11 @@ def run_on(
     *,
     decode: Callable[[list[int]], str],
     assignments: int = ASSIGNMENTS,
+    make_rows: MakeRows | None = None,
     on_progress: OnProgress = say_nothing,
 ) -> Run:
-    """Run an experiment on a subject, which keeps what it ran for the next."""
+    """Run an experiment on a subject, which keeps what it ran for the next. Without `make_rows`, which makes rows of
+    its task, no worse inputs are searched for."""
     hypothesis = dataclasses.replace(experiment.hypothesis, dataset_hash=subject.dataset_hash)
     plan = subject.plan(hypothesis)
     on_progress(0.02, "running the model on what is swapped in")
@@ -159,6 +175,9 @@ def run_on(
     )
     on_progress(ASSIGNED, "looking at what fails")
     worst = worst_samples(subject, scrubbed, samples, decode=decode)
+    searching = _between(LOOKED_AT, 1.0, on_progress, "searching for worse inputs")
+    searching(0, 1)
+    searched = search_anew(subject, experiment, make_rows=make_rows, decode=decode, on_done=searching)
     about = {
         "code": CODE_VERSION,
         "device": str(subject.graph.model.device),
@@ -167,7 +186,8 @@ def run_on(
         "task_version": experiment.of_task.version,
     }
     on_progress(1.0, "done")
-    return Run(experiment, result, samples, worst, {str(draw): rows for draw, rows in plan.rows.items()}, about)
+    draws = {str(draw): rows for draw, rows in plan.rows.items()}
+    return Run(experiment, result, samples, worst, searched, draws, about)
 
 
 def n_draws(rows: Any) -> int:
@@ -180,8 +200,8 @@ def _between(low: float, high: float, on_progress: OnProgress, doing: str) -> Ca
 
 
 def publish_run(run: Run, store: Path) -> Artifact:
-    """Keep a run: losses, outputs and draws as arrays, the figures and the worst inputs beside. Whoever comes second
-    finds the first one's kept."""
+    """Keep a run: losses, outputs and draws as arrays, the figures, the worst inputs and what a search found beside.
+    Whoever comes second finds the first one's kept."""
     path = scrub_path(store, run.experiment.hash)
     meta = {
         "experiment": run.experiment.to_json(),
@@ -194,6 +214,8 @@ def publish_run(run: Run, store: Path) -> Artifact:
         write_arrays(folder, arrays, file="samples")
         write_arrays(folder, {name: rows.astype(np.int64) for name, rows in run.plan.items()}, file="plan")
         (folder / "worst.json").write_text(json.dumps(run.worst, ensure_ascii=False, allow_nan=False))
+        searched = json.dumps(run.searched.to_json(), ensure_ascii=False, allow_nan=False)
+        (folder / "searched.json").write_text(searched)
     return open_artifact(path)
 
 
@@ -201,3 +223,8 @@ def read_samples(artifact: Artifact) -> Samples:
     """The samples of a run that was kept, as for comparing two."""
     names = [field.name for field in dataclasses.fields(Samples)]
     return Samples(**{name: artifact.read(name, file="samples") for name in names})
+
+
+def read_searched(artifact: Artifact) -> Searched:
+    """What was searched for and found beyond the samples of a run that was kept."""
+    return Searched.from_json(json.loads((artifact.path / "searched.json").read_text()))

@@ -79,6 +79,19 @@ class Subject:
         self.spans = TransformerSpans(self.graph, read_at=self.scorer.read_at)
         self.dataset_hash = rows.hash
 
+    def on(self, rows: TaskRows, *, dataset: str) -> Subject:
+        """The same model on other rows of its task; estimates of heads are made anew, of these."""
+        return Subject(
+            self.graph.model,
+            rows,
+            metric=self.scorer.metric,
+            features=self.features,
+            slug=self.slug,
+            model_hash=self.model_hash,
+            dataset=dataset,
+            rewrites=self.rewrites,
+        )
+
     @property
     def world(self) -> World:
         """What a hypothesis about this model on these rows may speak of."""

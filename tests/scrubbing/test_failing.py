@@ -1,4 +1,4 @@
-"""The worst inputs, and a search for worse ones that is worth its samples."""
+"""The worst inputs of an experiment."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from analysis.scrubbing.failing import failure, search_failing, search_uniformly, worst_samples
+from analysis.scrubbing.failing import failure, worst_samples
 from analysis.scrubbing.further import samples_of
 from tests.scrubbing.saying import node
 from tests.scrubbing.subjects import a_subject, an_experiment, decode
@@ -63,29 +63,3 @@ def test_of_a_logit_difference_what_falls_fails(subject, said) -> None:
     samples = samples_of(subject, scrubbed, subject.ends(said, scrubbed.plan))
     fails = failure(samples, higher_is_better=True)
     np.testing.assert_allclose(fails, -failure(samples, higher_is_better=False))
-
-
-def test_a_search_beats_as_many_uniform_draws(subject, said) -> None:
-    searched, uniform = [], []
-    for seed in range(6):
-        of_seed = dataclasses.replace(said, seed=seed)
-        found = search_failing(subject, of_seed, samples=120)
-        by_chance = search_uniformly(subject, of_seed, samples=120)
-        assert found.evaluated == by_chance.evaluated == 120
-        assert len(np.unique(found.rows)) == len(found.rows)
-        searched.append(found.mean_of_worst())
-        uniform.append(by_chance.mean_of_worst())
-    apart = np.array(searched) - np.array(uniform)
-    assert apart.mean() > 2 * apart.std(ddof=1) / np.sqrt(len(apart)) > 0
-
-
-def test_a_failure_that_was_found_is_that_of_its_row(subject, said) -> None:
-    """Uniform ones are the rises of the samples that the plan draws, each row by its worst."""
-    found = search_uniformly(subject, said, samples=80)
-    scrubbed = subject.scrub(said)
-    samples = samples_of(subject, scrubbed, subject.ends(said, scrubbed.plan))
-    worst: dict[int, float] = {}
-    for row, before, after in zip(samples.reference, samples.model, samples.scrubbed, strict=True):
-        worst[int(row)] = max(worst.get(int(row), -np.inf), after - before)
-    assert dict(zip(found.rows.tolist(), found.failures, strict=True)) == pytest.approx(worst)
-    assert (np.diff(found.failures) <= 0).all()

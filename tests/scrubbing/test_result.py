@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 import torch
 
+from analysis.datasets.tasks.table import TASKS
 from analysis.scrubbing.assignments import random_assignments
 from analysis.scrubbing.further import exact_alone, loss_budget, on_other_parts, samples_of
 from analysis.scrubbing.intact import share_intact
 from analysis.scrubbing.parts import ROOT, ToyParts, TransformerParts
 from analysis.scrubbing.recovery import Mean, Recovered
 from analysis.scrubbing.result import ResultError, Samples, Verdict, compare, summarise
-from analysis.scrubbing.run import publish_run, read_samples, run_on
+from analysis.scrubbing.run import publish_run, read_samples, read_searched, run_on
 from analysis.scrubbing.wiring import wire
 from tests.scrubbing.models import parts
 from tests.scrubbing.random_hypotheses import plan_of
@@ -39,7 +40,7 @@ def subject():
 @pytest.fixture(scope="module")
 def run(subject):
     experiment = an_experiment(*TREE, end_point="labels permuted", criterion=0.5)
-    return run_on(subject, experiment, decode=decode, assignments=5)
+    return run_on(subject, experiment, decode=decode, assignments=5, make_rows=TASKS["brackets"].rows)
 
 
 def logits_of(subject, rows: np.ndarray) -> np.ndarray:
@@ -273,16 +274,25 @@ def test_a_run_is_kept_and_read_again(run, tmp_path: Path) -> None:
     assert artifact.meta["experiment"] == run.experiment.to_json()
     np.testing.assert_array_equal(artifact.read("out/count", file="plan"), run.plan["out/count"])
     assert len(json.loads((artifact.path / "worst.json").read_text())) == 20
+    assert read_searched(artifact) == run.searched
+    assert run.searched.samples == 32
+    assert len(run.searched.worst) == 10
     assert isinstance(run.result.losses["model"], Mean)
 
 
 def test_progress_only_rises(subject) -> None:
-    seen: list[float] = []
+    seen: list[tuple[float, str]] = []
     run_on(
-        subject, an_experiment(*COUNT), decode=decode, assignments=2, on_progress=lambda share, _: seen.append(share)
+        subject,
+        an_experiment(*COUNT),
+        decode=decode,
+        assignments=2,
+        make_rows=TASKS["brackets"].rows,
+        on_progress=lambda *of: seen.append(of),
     )
-    assert all(first <= second for first, second in itertools.pairwise(seen))
-    assert seen[-1] == 1.0
+    assert all(first <= second for (first, _), (second, _) in itertools.pairwise(seen))
+    assert seen[-1] == (1.0, "done")
+    assert len([share for share, doing in seen if doing == "searching for worse inputs"]) >= 5
 
 
 def test_making_a_node_exact_leaves_the_others_draws(subject) -> None:

@@ -57,6 +57,7 @@ def test_a_file_is_scrubbed_printed_and_kept(store: Path, tmp_path: Path, capsys
         "n = 12 samples",
         "100 %, the model: ",
         "0 %, labels permuted: ",
+        "searching 96 new rows of the split search, 12 samples: the worst ",
     ):
         assert expected in printed
     artifact = open_artifact(scrub_path(store, experiment(store, criterion=0.5, end_point="labels permuted").hash))
