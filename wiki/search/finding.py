@@ -76,6 +76,7 @@ class Found:
     models: list[LanguageModel]
     people: list[User]
     texts: list[Page]
+    tags: dict[int, list[str]]  # of each of these texts that has some, by its key
     n_texts: int
     is_cut: bool  # there are more texts than are counted
 
@@ -84,7 +85,7 @@ class Found:
         return not (self.components or self.models or self.people or self.n_texts)
 
 
-NOTHING = Found([], [], [], [], 0, is_cut=False)
+NOTHING = Found([], [], [], [], {}, 0, is_cut=False)
 
 
 def find(query: Query, filters: Filters, *, page: int, user: Person) -> Found:
@@ -106,6 +107,7 @@ def find(query: Query, filters: Filters, *, page: int, user: Person) -> Found:
         if shows_names and filters.kind in ("", "person") and not filters.model
         else [],
         texts=[pages[pk] for pk in shown if pk in pages],
+        tags=_tags_of(shown),
         n_texts=min(len(ranked), MAX_TEXTS),
         is_cut=len(ranked) > MAX_TEXTS,
     )
@@ -196,9 +198,18 @@ def _newest(match: str, *asked: Any) -> QuerySet[Page]:
 
 def _shown(moderates: bool | None, key: int, *keys: int) -> QuerySet[Page]:
     pages = pages_visible_to(person_of(moderates, key)).filter(pk__in=keys).order_by()
-    return pages.select_related("current", "author", "parent__author", "parent__parent__author").prefetch_related(
-        "tags"
-    )
+    return pages.select_related("current", "author", "parent__author", "parent__parent__author")
+
+
+def _tags_of(keys: list[int]) -> dict[int, list[str]]:
+    found: dict[int, list[str]] = {}
+    for pk, name in rows(_tagged, *padded(keys, 0)):
+        found.setdefault(pk, []).append(name)
+    return found
+
+
+def _tagged(*keys: int) -> QuerySet[Any, tuple[int, str]]:
+    return Tag.pages.through.objects.filter(page__in=keys).order_by("tag__name").values_list("page", "tag__name")
 
 
 def _filtered(*asked: Any) -> QuerySet[Page]:

@@ -94,6 +94,7 @@ class FoundText:
     page: Page
     name: str
     url: str
+    tags: list[str]
     snippet: list[Piece]
 
     @property
@@ -114,7 +115,7 @@ class FoundText:
             "kind": page.kind,
             "about": page.about,
             "author": page.author.get_username(),
-            "tags": [tag.name for tag in page.tags.all()],
+            "tags": self.tags,
             "visibility": page.visibility,
             "updated_at": page.updated_at.isoformat(),
             "snippet": "".join(piece.text for piece in self.snippet),
@@ -181,7 +182,13 @@ def _found(request: HttpRequest, asked: Asked) -> Found:
 
 def _shown(found: Found, query: Query) -> list[FoundText]:
     return [
-        FoundText(page, name_of(page), address_of(page), snippet_of(page.current.text, query.marked_terms))
+        FoundText(
+            page,
+            name_of(page),
+            address_of(page),
+            found.tags.get(page.pk, []),
+            snippet_of(page.current.text, query.marked_terms),
+        )
         for page in found.texts
         if page.current
     ]
