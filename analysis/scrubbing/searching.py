@@ -23,10 +23,9 @@ from analysis.scrubbing.searched import Searched
 from analysis.scrubbing.subject import Subject
 
 # So many samples are scrubbed by a search: a quarter of the experiment's, but not fewer than LEAST where it has as
-# many, nor more than MOST. As many uniform ones cost less than the scrub itself then.
+# many, nor more than MOST. With as many uniform ones that costs less than the scrub, unless both take no time.
 LEAST, MOST = 32, 512
-# Rows that are made for each of them, or as many as the experiment has; and those on which the model itself is run, to
-# be chosen from.
+# Rows that are made for each of them, donors included; and those on which the model itself is run, to be chosen from.
 ROWS_A_SAMPLE, CANDIDATES_A_SAMPLE = 8, 4
 # In a search this share of the samples is uniform; the others are chosen in so many rounds.
 UNIFORM, ROUNDS = 0.4, 4
@@ -91,7 +90,7 @@ def _search_anew(
     hypothesis = experiment.hypothesis
     _refuse_fixed(hypothesis)
     samples = n_searched(hypothesis.n)
-    n_rows, seed = max(experiment.rows, ROWS_A_SAMPLE * samples), experiment.rows_seed + 1
+    n_rows, seed = ROWS_A_SAMPLE * samples, experiment.rows_seed + 1
     dataset = f"{experiment.task}/{Split.SEARCH.value}"
     anew = subject.on(make_rows(Split.SEARCH.value, n=n_rows, seed=seed), dataset=dataset)
     said = dataclasses.replace(hypothesis, dataset=dataset, dataset_hash=anew.dataset_hash)

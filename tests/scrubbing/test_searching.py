@@ -197,7 +197,7 @@ def test_what_cannot_be_searched_is_said() -> None:
 
     fixed = an_experiment(COUNT[0], {**COUNT[1], "sampler": {"fixed": 3}})
     for searched, sentence in (
-        (searched_for(an_experiment(*COUNT), make_none), "Making rows: expected at most 7 of them, got n = 300."),
+        (searched_for(an_experiment(*COUNT), make_none), "Making rows: expected at most 7 of them, got n = 256."),
         (searched_for(an_experiment(*COUNT), None), "expected the generator of the experiment's task, got none."),
         (searched_for(fixed), "got out/count, which names one of the experiment's rows."),
     ):
