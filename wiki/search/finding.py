@@ -19,7 +19,7 @@ from wiki.components.models import LanguageModel
 from wiki.lib.prepared import objects, padded, rows
 from wiki.texts.access import Person, pages_visible_to, person_of, sight_of
 from wiki.texts.links import of_model
-from wiki.texts.models import Alias, Kind, Page, Tag
+from wiki.texts.models import Kind, Page, Tag
 from wiki.texts.targets import key_of
 
 from .indexing import Facet, match_of
@@ -142,7 +142,8 @@ def _ranked_texts(query: Query, filters: Filters, components: list[FoundComponen
     """The texts that a query finds, best first: the article of that very title, those that name the component, and
     those that have the words, by rank; of equals the one changed last. No more than can be shown are looked for."""
     order: dict[int, None] = {}
-    asked, facets = (*_asked(filters), *sight_of(user)), _facets(filters)
+    author = _author_of(filters)
+    asked, facets = (*_asked(filters, author), *sight_of(user)), _facets(filters, author)
     if query.words:
         order |= dict.fromkeys(pk for (pk,) in rows(_titled, key_of(" ".join(query.words))[:200], *asked))
     if components:
@@ -159,25 +160,28 @@ def _ranked_texts(query: Query, filters: Filters, components: list[FoundComponen
     return list(order)
 
 
-def _facets(filters: Filters) -> list[list[str]]:
+def _author_of(filters: Filters) -> int | None:
+    """The key of who is asked for; 0 where there is nobody of that name, None where nobody is asked for."""
+    if not filters.author:
+        return None
+    return User.objects.filter(username=filters.author).values_list("pk", flat=True).first() or 0
+
+
+def _facets(filters: Filters, author: int | None) -> list[list[str]]:
     """What filters ask of the index."""
-    facets = [[Facet.TAG.of(filters.tag)]] if filters.tag else []
-    if filters.author:
-        people = User.objects.filter(username=filters.author).values_list("pk", flat=True)
-        facets.append([Facet.AUTHOR.of(pk) for pk in (*people, 0)])  # 0: nobody's
-    return facets
+    asked = [(Facet.TAG, filters.tag or None), (Facet.AUTHOR, author)]
+    return [[facet.of(name)] for facet, name in asked if name is not None]
 
 
-def _asked(filters: Filters) -> tuple[Any, ...]:
+def _asked(filters: Filters, author: int | None) -> tuple[Any, ...]:
     """Filters as what is asked in a question; what is empty, and a model, which begins targets, are part of it."""
-    named = filters.kind or None, (filters.model,), filters.author or None, filters.tag or None
     first, last = filters.since, filters.until
-    return *named, _midnight(first) if first else None, _midnight(last + _DAY) if last else None
+    times = _midnight(first) if first else None, _midnight(last + _DAY) if last else None
+    return filters.kind or None, (filters.model,), author, filters.tag or None, *times
 
 
 def _titled(title: str, *asked: Any) -> QuerySet[Page, tuple[int]]:
-    titles = Alias.objects.filter(key=title).values("page")
-    return _filtered(*asked).filter(pk__in=titles).order_by().values_list("pk")
+    return _filtered(*asked).filter(aliases__key=title).order_by().values_list("pk")
 
 
 def _naming(match: str, *asked: Any) -> QuerySet[Page, tuple[int, Any]]:
@@ -220,8 +224,8 @@ def _filtered(*asked: Any) -> QuerySet[Page]:
         texts = texts.filter(kind=kind)
     if model:
         texts = texts.filter(of_model(model))
-    if author:
-        texts = texts.filter(author__username=author)
+    if author is not None:
+        texts = texts.filter(author=author)
     if tag:
         texts = texts.filter(Exists(Tag.pages.through.objects.filter(page=OuterRef("pk"), tag__name=tag)))
     if since:
