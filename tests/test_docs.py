@@ -11,6 +11,7 @@ from analysis.metrics import METRICS
 from analysis.schema import CODE_VERSION, DatasetKind, JobKind
 from tests import shots
 from tests.benchmarks.report import JSON, MARKDOWN, as_markdown, read_outcomes
+from tests.benchmarks.visited import PAGES, POSTS, PRIVATE, TELLING
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
@@ -89,6 +90,14 @@ LIMITS = {
         )
     ],
     "load": [("cached head page, p50", "≤ 25"), ("cached head page, p99", "≤ 120")],
+    "wiki": [
+        *((f"{page}, signed in: p50", "≤ 25") for page in PAGES),
+        *((f"{page}, anonymous: again, by the clock, p99", "≤ 120") for page in PAGES if page not in PRIVATE),
+        *((f"{page}, signed in: large by small site", "≤ 1.5") for page in PAGES),
+        *((f"{post}: p50", "≤ 60") for post in POSTS),
+        *((f"{post}: large by small site", "≤ 1.5") for post in POSTS if post not in TELLING),
+        ("cached head pages, many readers at once: p99", "≤ 120"),
+    ],
     "gpu": [
         ("survey", ""),
         ("survey ÷ bare forward, wall", ""),
