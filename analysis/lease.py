@@ -75,7 +75,8 @@ class Lease:
         return cls(site, job_id, answer["token"], JobKind(answer["kind"]), answer["spec"], answer["shard"])
 
     def renew(self, rows_done: int) -> None:
-        """Say that the worker lives and how far it is: in rows of a survey, in layers of anything else."""
+        """Say that the worker lives and how far it is: in rows of a survey, in hundredths of a scrub, in layers of
+        anything else."""
         self._call("renew", {"rows_done": rows_done})
 
     @contextlib.contextmanager

@@ -259,3 +259,4 @@ class JobKind(enum.Enum):
     PROMPT = "prompt"
     PROMOTED = "promoted"
     ADD_MODEL = "add-model"
+    SCRUB = "scrub"

@@ -9,6 +9,7 @@ partials of a merge and the layers of a reading the worker measures those that w
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import logging
 import os
@@ -18,6 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
 from celery.platforms import SecurityWarning
 from transformers.utils.logging import disable_progress_bar
 
@@ -25,10 +27,16 @@ from analysis.anatomy import AnatomyError
 from analysis.broker import TASK_NAME, make_celery, take_job
 from analysis.capture import CaptureError
 from analysis.commands import prepare
+from analysis.datasets.task import FeatureError, TaskError
 from analysis.lease import Lease, LeaseLostError, Site, SiteError
 from analysis.models import add_from_source
 from analysis.prompt import PromptError, measure_promoted, measure_prompt
 from analysis.schema import JobKind, ModelSource, PromotedSpec, PromptSpec, SchemaError, SurveySpec, WeightsSpec
+from analysis.scrubbing.experiment import Experiment
+from analysis.scrubbing.fields import HypothesisError
+from analysis.scrubbing.graph import ScrubError
+from analysis.scrubbing.plan import PlanError
+from analysis.scrubbing.run import publish_run, scrub
 from analysis.sources import ModelError
 from analysis.store import StoreError, open_store
 from analysis.survey import SurveyError, measure_shard, merge_survey, remove_partials
@@ -51,11 +59,16 @@ ASK_SECONDS = 1.0
 SAID_CLEARLY = (
     AnatomyError,
     CaptureError,
+    FeatureError,
+    HypothesisError,
     ModelError,
+    PlanError,
     PromptError,
     SchemaError,
+    ScrubError,
     StoreError,
     SurveyError,
+    TaskError,
     WeightsError,
 )
 
@@ -113,7 +126,18 @@ def _do(lease: Lease) -> dict[str, Any] | None:
                 source = ModelSource.from_json(lease.spec)
                 model = add_from_source(store, source.source, revision=source.revision, slug=source.slug)
                 return prepare(store, model.meta["slug"])
+            case JobKind.SCRUB:
+                return _scrub(lease, tell)
     return None
+
+
+def _scrub(lease: Lease, tell: Callable[[int], None]) -> dict[str, Any]:
+    """Run an experiment, telling how many hundredths are done; what the site lists of it."""
+    experiment = Experiment.from_json(lease.spec)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    run = scrub(experiment, store, device=device, on_progress=lambda share, _: tell(int(100 * share)))
+    publish_run(run, store)
+    return {**run.about, "recovered": dataclasses.asdict(run.result.recovered)}
 
 
 def _letting_texts_go(tell: Callable[[int], None]) -> Callable[[int], None]:

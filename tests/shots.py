@@ -20,6 +20,7 @@ PAGES = {
     "induction-head": f"{MODEL}L18H6/?text=bundled-texts.0&q=18",
     "induction-head-repeated": f"{MODEL}L18H6/?text=repeated-random.0",
     "previous-token-head": f"{MODEL}L16H0/",
+    "experiments": "/x/",
     "not-found": f"{MODEL}L99H6/",
 }
 WIDTHS = (1440, 390)

@@ -56,6 +56,11 @@ def vocabulary_path(store: Path, model_hash: str) -> Path:
     return store / "vocabularies" / model_hash
 
 
+def scrub_path(store: Path, experiment_hash: str) -> Path:
+    """Where what came out of a scrub is, by the hash of its experiment with its seed."""
+    return store / "scrubs" / experiment_hash
+
+
 def weights_path(store: Path, spec_hash: str) -> Path:
     """Where what a model's weights say is."""
     return store / "weights" / spec_hash
@@ -121,6 +126,12 @@ class Artifact:
         """
         memory, header = self._mapped(file, doing=f"Reading {array} of {file} in {self.name}")
         return np.array(array_in(memory, self._place(header, array, file=file))[index])
+
+    def read_text(self, name: str) -> str:
+        """A file of text, whole; checked, as `check` does."""
+        self.check(name)
+        with readable_errors(f"Reading {name} of {self.name}"):
+            return (self.path / name).read_text(encoding="utf-8")
 
     def names(self, *, file: str = "arrays") -> list[str]:
         """The arrays in one of the artifact's safetensors files."""
@@ -193,6 +204,11 @@ class RemoteArtifact(Artifact):
         name = f"{file}.safetensors"
         key, etag = _file_key(self.key, name, self.files), self.etags[name]
         return read_slice(lambda start, stop: self.bucket.read(key, start=start, stop=stop, etag=etag), place, index)
+
+    def read_text(self, name: str) -> str:
+        with readable_errors(f"Reading {name} of {self.name}"):
+            key, size = _file_key(self.key, name, self.files), self.files[name]["bytes"]
+            return self.bucket.read(key, start=0, stop=size, etag=self.etags[name]).decode()
 
     def _sha256(self, name: str) -> str:
         digest = hashlib.sha256()

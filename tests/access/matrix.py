@@ -247,6 +247,17 @@ ROWS = {
     "layer-neurons": Row("/s/{natural_survey}/neurons/L1.f32", EVERYBODY),
     "value-norms": Row("/s/{survey}/norms/0/L1H2.f32", EVERYBODY),
     "promoted": Row("/s/{survey}/promoted/0/L1H2.json", EVERYBODY),
+    # --- experiments
+    "experiments": Row("/x/", EVERYBODY),
+    "experiments-json": Row("/x.json", EVERYBODY),
+    "new-experiment": Row("/x/new/", WRITERS__, TYPED____, {"yaml": "{question}", "do": "run"}),
+    "compare-experiments": Row("/x/compare/?a={experiment}&b={experiment}", EVERYBODY),
+    "experiment-json": Row("/x/{experiment}.json", EVERYBODY),
+    "experiment": Row("/x/{experiment}/", EVERYBODY),
+    "run-progress": Row("/x/{experiment}/progress/", EVERYBODY),
+    "run-again": Row("/x/{experiment}/again/", post=_sent(WRITERS__)),
+    "stop-run": Row("/x/{experiment}/stop/", post="no   no   no   yes  no   yes", data={"run": "{run}"}),
+    "experiment-by-beginning": Row("/x/{experiment_digits}/", EVERYBODY),
     # --- what is written about measured models
     "home-progress": Row("/progress/", EVERYBODY),
     "live-pattern": Row("/m/tiny/L1H2/pattern/", EVERYBODY),

@@ -8,15 +8,18 @@ from typing import Any
 from django.contrib.auth.models import AnonymousUser
 
 from tests.pages.building import build_measured_model
+from tests.pages.building_scrubs import build_experiment, finish_run
 from tests.pages.building_texts import build_prompt
 from wiki.accounts.groups import create_group
 from wiki.accounts.invitations import invite
 from wiki.accounts.models import Role, User
 from wiki.coverage.working import take_up
+from wiki.experiments.scrubs import run_again
 from wiki.following.digests import token_of
 from wiki.following.models import Notification
 from wiki.moderation.models import Report
 from wiki.moderation.reports import report_text, resolve_report
+from wiki.pages.hypothesis_form import as_yaml
 from wiki.texts.anchors import CellAnchor, fields_of
 from wiki.texts.drafts import draft_target, keep_draft
 from wiki.texts.models import Kind, Page, TargetForm
@@ -92,6 +95,9 @@ def build_world() -> World:
     # the answer is for its reporter, the audit's entry of it for moderators
     answered = report_text(articles["published"], moderator, reason="An insult in revision 3")
     resolve_report(answered, moderator, Report.Outcome.OTHER, answer=f"For {words_of('withheld')}")
+    experiment = build_experiment(model, author, title="Induction")
+    run = run_again(experiment, user=author)
+    finish_run(experiment.runs.order_by("pk")[0])
     surveys = {survey.dataset: survey.hash for survey in model.surveys.all()}
     words = {
         "token": invite(moderator, email="", role=Role.READER)[1],
@@ -101,6 +107,10 @@ def build_world() -> World:
         "beginning": surveys["sotu"][:8],
         "natural_survey": surveys["sotu"],
         "hash": "0" * 64,
+        "experiment": experiment.hash,
+        "experiment_digits": experiment.hash[:8],
+        "run": str(run.pk),
+        "question": as_yaml(experiment.spec),
         "report": str(report.pk),
         "told": str(Notification.objects.filter(receiver=other, page=articles["published"]).latest("pk").pk),
         "unsubscribing": token_of(other),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 import html5lib
@@ -10,13 +11,16 @@ from axe_playwright_python.sync_playwright import Axe
 from django.contrib.auth import get_user_model
 from django.test import Client
 from playwright.sync_api import Browser
+from pytest_django import Settings
 from pytest_django.live_server_helper import LiveServer
 
 from tests.browsing import watched_page
 from tests.pages.building import build_measured_model
+from tests.pages.building_scrubs import build_experiment, finish_run
 from tests.pages.building_texts import build_prompt
 from wiki.accounts.models import Role
 from wiki.components.models import LanguageModel
+from wiki.experiments.scrubs import run_again
 
 PAGES = {
     "home": "/",
@@ -35,6 +39,9 @@ PAGES = {
     "survey": "/s/{survey}/",
     "own text": "/m/tiny/text/{prompt}/?q=5&k=2",
     "neuron on a text": "/m/tiny/L1N5/?text={prompt}",
+    "experiments": "/x/",
+    "experiment": "/x/{experiment}/",
+    "two experiments": "/x/compare/?a={experiment}&b={experiment}",
     "not found": "/m/tiny/L99H1/",
 }
 
@@ -44,9 +51,20 @@ def model(db: None) -> LanguageModel:
     return build_measured_model()
 
 
+@pytest.fixture(autouse=True)
+def _own_broker(settings: Settings, tmp_path: Path) -> None:
+    settings.BROKER_URL = f"loupe-filesystem://{tmp_path / 'broker'}"
+
+
 def address(model: LanguageModel, name: str) -> str:
-    prompt = build_prompt(model)
-    return PAGES[name].format(survey=model.surveys.get(dataset="sotu").hash, prompt=prompt.hash)
+    prompt, experiment = build_prompt(model), ""
+    if "{experiment}" in PAGES[name]:
+        alice = get_user_model().objects.create_user("alice", role=Role.RESEARCHER)
+        run = finish_run(build_experiment(model, alice, title="Induction").runs.get())
+        run_again(run.experiment, user=alice)
+        experiment = run.experiment_id
+    survey = model.surveys.get(dataset="sotu").hash
+    return PAGES[name].format(survey=survey, prompt=prompt.hash, experiment=experiment)
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -108,6 +126,24 @@ def test_pages_of_an_account_are_accessible_too(browser: Browser, live_server: L
     context.add_cookies([{"name": "sessionid", "value": client.cookies["sessionid"].value, "url": live_server.url}])
     page = context.new_page()
     assert page.goto(live_server.url + path, wait_until="networkidle").url == live_server.url + path
+    found = Axe().run(page).response["violations"]
+    context.close()
+    assert [violation["id"] for violation in found if violation["impact"] in ("serious", "critical")] == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_builder_of_experiments_is_accessible_too_wrong_as_it_may_be(
+    browser: Browser, live_server: LiveServer, model: LanguageModel, scheme: Literal["light", "dark"]
+) -> None:
+    client = Client()
+    client.force_login(get_user_model().objects.create_user("alice", role=Role.RESEARCHER))
+    html5lib.HTMLParser(strict=True).parse(client.get("/x/new/?part=L99H1").content)
+    context = browser.new_context(viewport={"width": 390, "height": 900}, color_scheme=scheme, bypass_csp=True)
+    context.add_cookies([{"name": "sessionid", "value": client.cookies["sessionid"].value, "url": live_server.url}])
+    page = context.new_page()
+    page.goto(f"{live_server.url}/x/new/?part=L99H1", wait_until="networkidle")
+    page.get_by_role("button", name="Check it").click()
+    page.locator(".node-fields.wrong").first.wait_for()
     found = Axe().run(page).response["violations"]
     context.close()
     assert [violation["id"] for violation in found if violation["impact"] in ("serious", "critical")] == []

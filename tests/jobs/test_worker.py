@@ -22,6 +22,8 @@ from analysis.datasets.table import prepare_dataset
 from analysis.metrics import HEAD_METRICS
 from analysis.models import model_path
 from analysis.schema import Component, SurveySpec
+from analysis.scrubbing.experiment import Experiment as Question
+from analysis.scrubbing.run import scrub
 from analysis.store import Artifact, open_artifact, open_store, survey_path
 from analysis.survey import measure_shard, merge_survey
 from tests import tiny
@@ -30,7 +32,8 @@ from wiki.accounts.models import Role, User
 from wiki.components.models import LanguageModel
 from wiki.experiments import jobs
 from wiki.experiments.models import Job, Survey
-from wiki.experiments.results import open_survey
+from wiki.experiments.results import open_scrub, open_survey
+from wiki.experiments.scrubs import ask_for_experiment, problems_of
 
 pytestmark = [pytest.mark.both_databases, pytest.mark.django_db(transaction=True)]
 
@@ -252,3 +255,28 @@ def test_a_folder_that_an_operator_names_becomes_a_model_with_first_surveys(
         ]
     first = Survey.objects.filter(model="tiny-llama")
     assert [survey.dataset for survey in first] == ["bundled-texts", "repeated-random", "sotu"]
+
+
+def test_a_worker_scrubs_what_is_asked_and_the_site_reads_what_the_engine_says(
+    data: Path, model: LanguageModel, live_server: LiveServer, broker_url: str
+) -> None:
+    alice = User.objects.create_user("alice", role=Role.RESEARCHER)
+    nodes = [
+        {"name": "out", "parts": ["out"]},
+        {"name": "a", "parent": "out", "parts": ["L1H0"], "sampler": {"agree": "end_token"}},
+    ]
+    asked = {"model": model.slug, "model_hash": model.hash, "task": "induction-random", "rows": 40, "n": 30}
+    question = Question.from_json({**asked, "nodes": nodes})
+    assert problems_of(question, model) == []
+    right = ask_for_experiment(question, model, user=alice).runs.get()
+    # what only the worker can know: how long the rows are
+    far = Question.from_json({**asked, "nodes": [nodes[0], {**nodes[1], "positions": [5000]}]})
+    wrong = ask_for_experiment(far, model, user=alice).runs.get()
+    with worker(data, live_server, broker_url):
+        over = (Job.State.DONE, Job.State.FAILED)
+        wait_until(lambda: Job.objects.filter(state__in=over).count() == 2, what="two scrubs")
+    right.refresh_from_db()
+    alone = scrub(question, data / "store")
+    assert right.recovered == pytest.approx(alone.result.recovered.value, abs=1e-4)
+    assert open_scrub(right).figures["n"] == 30
+    assert wrong.job.error == "Reading node out/a: expected positions below 101, got [5000]."

@@ -5,8 +5,12 @@ from __future__ import annotations
 from tests.access.checking import patterns
 from tests.access.matrix import ALLAUTH, ROWS
 from tests.access.world import World
+from wiki.pages.hypothesis_form import OF_NODE, SETTINGS
 
 WRITTEN = {"text": "x", "title": "x", "submission": "x", "summary": "x", "base_version": "1"}
+
+# A form of an experiment that is sent as it stands, without a YAML that counts.
+FORM = dict.fromkeys((*SETTINGS, *(f"{name}-0" for name in OF_NODE)), "x") | {"n_nodes": "1", "do": "use-form"}
 
 # Beside those of the matrix: addresses at which more is read, and what is sent there.
 MORE: dict[str, dict[str, str]] = {
@@ -24,6 +28,13 @@ MORE: dict[str, dict[str, str]] = {
     "/m/tiny/L1H2/texts/": {},
     "/m/tiny/L1H2/texts.json": {},
     "/m/tiny/L1H2/work/": {"action": "take up"},
+    "/x/?model=x&task=x&part=L1H2&by=x&criterion=met&state=finished": {},
+    "/x.json?model=x&task=x&part=L1H2&by=x&criterion=met&state=finished": {},
+    "/x/new/?model=tiny&part=L1H2&task=brackets": {"yaml": "x", "do": "check"},
+    "/x/new/?from={experiment}": FORM,
+    "/x/compare/?a={experiment}&b={experiment}": {},
+    "/x/{experiment}/?run=1": {},
+    "/x/{experiment}.json?run=1": {},
     "/progress/": {},
     "/orphans/": {},
     "/orphans.json": {},

@@ -24,6 +24,12 @@ FILLED = (
     "components.LanguageModel.licence",
     "experiments.Measurement.spec",
     "experiments.Job.error",
+    "experiments.Experiment.title",
+    "experiments.Experiment.spec",
+    "experiments.NamedPart.node",
+    "experiments.Run.device",
+    "experiments.Run.code",
+    "experiments.Run.uploaded",
     "texts.Tag.name",
     "texts.Page.title",
     "texts.Page.visibility_reason",
@@ -54,6 +60,9 @@ SEEN_LESS = {
     "components.LanguageModel.source": 10,  # each is on its model's page alone
     "components.LanguageModel.licence": 10,
     "experiments.Job.error": 1,  # a job's page shows one
+    "experiments.NamedPart.node": 0,  # pages name the experiment
+    "experiments.Run.device": 10,  # each is on its experiment's page alone
+    "experiments.Run.code": 0,  # of an upload the device is shown
     "following.Notification.target": 0,  # pages name what the revision is of
 }
 
@@ -89,6 +98,9 @@ EMPTY_OF_PEOPLE = {
             "experiments.Survey.hash",
             "experiments.Measurement.hash",
             "experiments.Job.token",
+            "experiments.Experiment.hash",
+            "experiments.Run.artifact",
+            "experiments.Run.dataset_hash",
             "experiments.TextCount.client",
             "texts.Revision.digest",
             "texts.Revision.survey",
@@ -106,6 +118,8 @@ EMPTY_OF_PEOPLE = {
             "experiments.Survey.dataset",
             "experiments.Survey.spec",
             "experiments.Pin.dataset",
+            "experiments.Experiment.task",
+            "experiments.NamedPart.component",
             "texts.Page.model_slug",
             "texts.Page.component",
             "texts.TextsVersion.scope",

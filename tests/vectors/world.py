@@ -14,13 +14,15 @@ from django.contrib.sessions.models import Session
 from django.test import Client
 from django.utils import timezone
 
+from analysis.schema import content_hash
 from tests.markdown.vectors import xss_vectors
 from tests.pages import building, building_texts
 from tests.pages.building import build_measured_model, build_model
+from tests.pages.building_scrubs import question_about, random_run
 from tests.pages.building_texts import build_prompt
 from wiki.accounts.models import Invitation, ResearchGroup, Role, User
 from wiki.components.models import LanguageModel
-from wiki.experiments.models import Job, Measurement
+from wiki.experiments.models import Experiment, Job, Measurement, NamedPart, Run
 from wiki.following.models import Notification, Reason
 from wiki.moderation.models import Report
 from wiki.texts.anchors import CellAnchor, FigureAnchor, SpanAnchor, TokenAnchor, fields_of
@@ -61,6 +63,7 @@ def build_hostile_world(monkeypatch: pytest.MonkeyPatch) -> HostileWorld:
     model = build_measured_model()
     _fill_people(world, alice)
     _fill_models(world, model)
+    _fill_experiments(world, model, alice)
     _fill_texts(world, alice, text)
     article = _fill_articles(world, alice, text)
     _fill_revisions(world, alice, article)
@@ -125,6 +128,44 @@ def _fill_models(world: HostileWorld, model: LanguageModel) -> None:
     world.addresses += ["/m/tiny/text/", "/m/tiny/text/kept/bundled-texts.0/", "/m/tiny/L1H2/?text=bundled-texts.0&q=5"]
     world.addresses += [f"/s/{survey.hash}/" for survey in model.surveys.all()]
     assert Measurement.objects.count() > 10
+
+
+def _fill_experiments(world: HostileWorld, model: LanguageModel, alice: User) -> None:
+    """Each an upload, whose figures are what a notebook sent; ten of them are looked at."""
+    titles, nodes = vectors_of("experiments.Experiment.title"), vectors_of("experiments.NamedPart.node")
+    parts, devices = vectors_of("experiments.Experiment.spec"), vectors_of("experiments.Run.device")
+    codes, said = vectors_of("experiments.Run.code"), vectors_of("experiments.Run.uploaded")
+    question = question_about(model)
+    run = random_run(question, share=0.5)
+    result = run.result.to_json()
+    for n, title in enumerate(titles):
+        # a title is no part of what is asked, so the seed makes each another question
+        spec = {**question.to_json(), "seed": n}
+        here = [part for part in parts[n % 10 :: 10] if len(part) <= 200]
+        spec["nodes"] = [*spec["nodes"], {"name": "x", "parent": "out", "parts": here, "sampler": {"shared": here[0]}}]
+        experiment = Experiment.objects.create(
+            hash=content_hash(spec), model=model, task=question.task, title=title, spec=spec, asked_by=alice
+        )
+        words = said[n % 10 :: 10]
+        worst = [
+            {**run.worst[0], "text": word, "swapped_in": [{"draw": word, "row": 1, "text": word}]} for word in words
+        ]
+        figures = {**result, "warnings": words}
+        Run.objects.create(
+            experiment=experiment,
+            asked_by=alice,
+            seed=n,
+            origin=Run.Origin.UPLOADED,
+            artifact=experiment.hash,
+            finished_at=timezone.now(),
+            device=devices[n % len(devices)],
+            code=codes[n % len(codes)] if codes else "",
+            recovered=0.5,
+            uploaded={"result": figures, "worst": worst, "about": {**run.about, "device": words[0], "code": words[-1]}},
+        )
+        NamedPart.objects.create(experiment=experiment, component="L1H2", role="mapped", node=nodes[n % len(nodes)])
+        world.addresses += [experiment.get_absolute_url(), f"/x/new/?from={experiment.hash}"] if n < 10 else []
+    world.addresses += [f"/x/?page={n}" for n in range(1, 2 + len(titles) // 25)]
 
 
 def _fill_texts(world: HostileWorld, alice: User, text: list[str]) -> None:

@@ -11,12 +11,14 @@ from analysis.schema import JobKind, PromotedSpec, WeightsSpec
 from .first_surveys import ask_for_first_surveys
 from .jobs import ask_for_measurement, fail_job, finish_job
 from .models import Survey
+from .scrubs import note_figures
 
 
 def finish_and_follow(job_id: int, token: str, *, result: dict[str, Any]) -> bool:
     """Mark the job done for the holder of `token` and ask for what follows from it; False if it lost the job.
 
-    `result` is what `add-model` prepared; where that cannot be used the job fails with the reason.
+    `result` is what `add-model` prepared, or what a scrub recovered; where that cannot be used the job fails with the
+    reason.
     """
     try:
         with transaction.atomic():
@@ -26,6 +28,8 @@ def finish_and_follow(job_id: int, token: str, *, result: dict[str, Any]) -> boo
             if job and job.kind == JobKind.PROMPT.value and job.measurement:
                 prompt = job.measurement
                 ask_for_measurement(JobKind.PROMOTED, PromotedSpec.from_json(prompt.spec), model=prompt.model)
+            if job and job.run:
+                note_figures(job.run, result)
             if job and job.kind == JobKind.ADD_MODEL.value:
                 ask_for_first_surveys(result)
     except ValueError as error:

@@ -25,7 +25,7 @@ from analysis.broker import TASK_NAME, make_celery
 from analysis.schema import JobKind, Spec, SurveySpec
 from wiki.components.models import LanguageModel
 
-from .models import Job, Measurement, Pin, Survey
+from .models import Job, Measurement, Pin, Run, Survey
 from .results import is_readable, measurement_is_readable
 
 logger = logging.getLogger(__name__)
@@ -101,6 +101,20 @@ def ask_for_measurement(kind: JobKind, spec: Spec, *, model: LanguageModel | Non
     return measurement
 
 
+def queue_run(run: Run) -> None:
+    """Have a run done by a measuring worker, from the start: whatever it left before is done anew."""
+    with transaction.atomic():
+        Job.objects.create(run=run, kind=JobKind.SCRUB.value)
+        transaction.on_commit(dispatch_waiting)
+
+
+def stop_run(run: Run, *, error: str) -> bool:
+    """End the job of a run that waits or runs, for this reason; its worker finds out at the next renewal. False where
+    it was over already."""
+    going = Job.objects.filter(run=run, state__in=(Job.State.QUEUED, Job.State.RUNNING))
+    return bool(going.update(state=Job.State.FAILED, error=error))
+
+
 def dispatch_waiting() -> int:
     """Send a message for every job that waits and whose message is lost or was never sent; return how many.
 
@@ -154,8 +168,8 @@ def claim_job(job_id: int) -> Claim | None:
     )
     if not claimed:
         return None
-    job = Job.objects.select_related("survey", "measurement").get(pk=job_id)
-    asked_for = job.survey or job.measurement
+    job = Job.objects.select_related("survey", "measurement", "run__experiment").get(pk=job_id)
+    asked_for = job.survey or job.measurement or job.run
     assert asked_for is not None
     return Claim(token, JobKind(job.kind), asked_for.spec, job.shard)
 
@@ -176,7 +190,7 @@ def finish_job(job_id: int, token: str) -> Job | None:
     with transaction.atomic():
         if not _held(job_id, token).update(state=Job.State.DONE, renewed_at=now):
             return None
-        job = Job.objects.select_related("survey__model", "measurement").get(pk=job_id)
+        job = Job.objects.select_related("survey__model", "measurement", "run").get(pk=job_id)
         if job.kind == JobKind.SURVEY_MERGE.value:
             Survey.objects.filter(pk=job.survey_id).update(finished_at=now)
         Measurement.objects.filter(pk=job.measurement_id).update(finished_at=now)

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+from typing import Any
+
 from django.db import models
 from django.db.models import Q
 from django.urls import reverse
 from django.utils import timezone
 
 from analysis.schema import JobKind, SurveySpec
+from wiki.accounts.models import User
 from wiki.components.models import LanguageModel
+from wiki.lib.named import address
 
 
 class Survey(models.Model):
@@ -58,6 +62,95 @@ class Measurement(models.Model):
         return f"{self.kind} {self.hash[:8]}"
 
 
+class Experiment(models.Model):
+    """One causal question that somebody asked: what a hypothesis says of a model on a task. Never changed."""
+
+    hash = models.CharField(primary_key=True, max_length=64)  # of what is asked, its title left out
+    model = models.ForeignKey(LanguageModel, on_delete=models.PROTECT, related_name="experiments")
+    task = models.CharField(max_length=100)
+    title = models.CharField(max_length=200, blank=True, default="")  # as who asked first wrote it
+    spec = models.JSONField()
+    criterion = models.FloatField(null=True)  # the share said beforehand to be enough; NULL: no verdict
+    # The first of them. People are never deleted together with what they asked.
+    asked_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="experiments")
+    asked_at = models.DateTimeField(default=timezone.now, db_index=True)
+
+    class Meta:
+        ordering = ["-asked_at", "hash"]
+
+    def __str__(self) -> str:
+        return self.title or f"x:{self.hash[:8]}"
+
+    def get_absolute_url(self) -> str:
+        return address("experiment", self.hash)
+
+
+class NamedPart(models.Model):
+    """That an experiment names a component of its model, and as what: pages of components list it."""
+
+    class Role(models.TextChoices):
+        MAPPED = "mapped", "mapped by a node"
+        WAY = "way", "on the way of a node"
+        END_POINT = "end point", "in the end point"
+        REWRITTEN = "rewritten", "rewritten"
+
+    experiment = models.ForeignKey(Experiment, on_delete=models.CASCADE, related_name="named_parts")
+    component = models.CharField(max_length=40)  # canonical
+    role = models.CharField(max_length=20, choices=Role)
+    node = models.CharField(max_length=200, blank=True, default="")  # empty where no node names it
+
+    class Meta:
+        ordering = ["id"]
+        indexes = [models.Index(fields=["component", "experiment"])]
+
+    def __str__(self) -> str:
+        return f"{self.component} {self.role} in {self.experiment_id[:8]}"
+
+
+class Run(models.Model):
+    """One execution of an experiment. Written when it is asked for and once more when it ends; then never changed."""
+
+    class Origin(models.TextChoices):
+        SERVER = "server", "run by this server"
+        UPLOADED = "uploaded", "uploaded"
+
+    experiment = models.ForeignKey(Experiment, on_delete=models.PROTECT, related_name="runs")
+    asked_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="runs")
+    asked_at = models.DateTimeField(default=timezone.now, db_index=True)
+    seed = models.PositiveBigIntegerField()  # of this execution's draws
+    origin = models.CharField(max_length=10, choices=Origin, default=Origin.SERVER)
+    # What the artifact in the store is named by: the hash of the experiment with this run's seed.
+    artifact = models.CharField(max_length=64)
+    # NULL until it ended well
+    finished_at = models.DateTimeField(null=True)
+    device = models.CharField(max_length=100, blank=True, default="")  # empty until then
+    code = models.CharField(max_length=40, blank=True, default="")  # version of the engine; empty until then
+    dataset_hash = models.CharField(max_length=64, blank=True, default="")  # of the rows; empty until then
+    # The recovered share, for lists, and its standard error and interval; NULL until it ended, or where there is none.
+    recovered = models.FloatField(null=True)
+    error = models.FloatField(null=True)
+    low = models.FloatField(null=True)
+    high = models.FloatField(null=True)
+    uploaded = models.JSONField(null=True)  # the figures that came with an upload; NULL: they are in the store
+
+    class Meta:
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return f"run {self.pk} of {self.experiment_id[:8]}"
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        """What is run: the experiment with this run's seed."""
+        return {**self.experiment.spec, "seed": self.seed}
+
+    @property
+    def is_met(self) -> bool | None:
+        """Whether the criterion that was stated beforehand is met; None without one, or without figures."""
+        criterion = self.experiment.criterion
+        return None if criterion is None or self.recovered is None else self.recovered >= criterion
+
+
 class Pin(models.Model):
     """The survey that pages of a model read for a dataset: an operator's choice, never simply the newest."""
 
@@ -91,9 +184,10 @@ class Job(models.Model):
 
     KINDS = [(kind.value, kind.value) for kind in JobKind]
 
-    # a job belongs to a survey or is all of a measurement
+    # a job belongs to a survey, or is all of a measurement or of a run
     survey = models.ForeignKey(Survey, null=True, on_delete=models.CASCADE, related_name="jobs")
     measurement = models.OneToOneField(Measurement, null=True, on_delete=models.CASCADE, related_name="job")
+    run = models.OneToOneField(Run, null=True, on_delete=models.CASCADE, related_name="job")
     kind = models.CharField(max_length=20, choices=KINDS)
     shard = models.PositiveIntegerField(default=0)  # 0 for what is no shard
     state = models.CharField(max_length=10, choices=State, default=State.QUEUED)
@@ -103,7 +197,7 @@ class Job(models.Model):
     # NULL: never claimed; the last sign of life of a worker
     renewed_at = models.DateTimeField(null=True, db_index=True)
     dispatched_at = models.DateTimeField(null=True)  # NULL: no message sent yet
-    # of the current attempt: rows of a survey, layers of a measurement
+    # of the current attempt: rows of a survey, hundredths of a run, layers of a measurement
     rows_done = models.PositiveIntegerField(default=0)
     error = models.TextField(default="")  # one sentence, when failed
 
@@ -114,14 +208,17 @@ class Job(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["survey", "kind", "shard"], name="one_job_per_shard"),
             models.CheckConstraint(
-                condition=Q(survey=None, measurement__isnull=False) | Q(survey__isnull=False, measurement=None),
-                name="job_of_a_survey_or_a_measurement",
+                condition=Q(survey__isnull=False, measurement=None, run=None)
+                | Q(survey=None, measurement__isnull=False, run=None)
+                | Q(survey=None, measurement=None, run__isnull=False),
+                name="job_of_one_thing",
             ),
         ]
         indexes = [models.Index(fields=["state", "lease_until"])]
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.shard} of {(self.survey_id or self.measurement_id or '')[:8]}, {self.state}"
+        of = self.survey_id or self.measurement_id or f"run {self.run_id}"
+        return f"{self.kind} {self.shard} of {of[:8]}, {self.state}"
 
 
 class TextCount(models.Model):

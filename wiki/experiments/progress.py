@@ -16,8 +16,8 @@ from wiki.lib.prepared import objects
 
 from .models import Job, Survey
 
-# What lets waiting texts go between its batches, partials or layers (`analysis.worker`).
-PAUSING = {kind.value for kind in (JobKind.SURVEY_SHARD, JobKind.SURVEY_MERGE, JobKind.WEIGHTS, JobKind.PROMOTED)}
+# What lets waiting texts go between its batches, partials, layers or scrubs (`analysis.worker`).
+PAUSING = {kind.value for kind in JobKind} - {JobKind.PROMPT.value, JobKind.ADD_MODEL.value}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,17 +111,18 @@ def silent_for_long(asked_at: datetime) -> str:
 
 
 def what_is_before(job: Job) -> str:
-    """What is measured before a text's job that waits, and how many such jobs come first; empty where none does and
-    nothing is measured."""
+    """What is measured before the job of a text or a run that waits, and how many such jobs come first; empty where
+    none does and nothing is measured."""
     held = Job.objects.filter(state=Job.State.RUNNING, lease_until__gt=timezone.now())
-    running = list(held.select_related("survey", "measurement").order_by("id"))
+    running = list(held.select_related("survey", "measurement", "run__experiment").order_by("id"))
     n_before = Job.objects.claimable().filter(kind=job.kind, id__lt=job.pk).count()
-    texts = f"{n_before} other {'text is' if n_before == 1 else 'texts are'} before this one"
+    one, many = ("run", "runs") if job.kind == JobKind.SCRUB.value else ("text", "texts")
+    texts = f"{n_before} other {f'{one} is' if n_before == 1 else f'{many} are'} before this one"
     if not running:
         return f"{texts}." if n_before else ""
     n_more = len(running) - 1
     more = f", and {n_more} more {'job' if n_more == 1 else 'jobs'} at the same time" if n_more else ""
-    order = texts if n_before else "this text is next"
+    order = texts if n_before else f"this {one} is next"
     pauses = "it pauses for texts, and " if running[0].kind in PAUSING and job.kind == JobKind.PROMPT.value else ""
     return f"{_what_runs(running[0])}{more}; {pauses}{order}."
 
@@ -134,16 +135,15 @@ def _what_runs(job: Job) -> str:
             return f"{subject} is being added up first"
         progress = progress_of(job.survey)
         return f"{subject} is being measured first, {progress.rows_done} of {progress.rows} rows"
+    if job.run is not None:
+        return f"a hypothesis about {job.run.experiment.model_id} is being scrubbed first, {job.rows_done} %"
     assert job.measurement is not None
-    match JobKind(job.kind):
-        case JobKind.WEIGHTS:
-            return f"the weights of {job.measurement.model_id} are being read first, {job.rows_done} layers so far"
-        case JobKind.PROMOTED:
-            return "what heads promote on another text is being computed first"
-        case JobKind.ADD_MODEL:
-            return "a model is being added first"
-        case _:
-            return "another text is being measured first"
+    if job.kind == JobKind.WEIGHTS.value:
+        return f"the weights of {job.measurement.model_id} are being read first, {job.rows_done} layers so far"
+    return {
+        JobKind.PROMOTED.value: "what heads promote on another text is being computed first",
+        JobKind.ADD_MODEL.value: "a model is being added first",
+    }.get(job.kind, "another text is being measured first")
 
 
 def _last_sign_of_life() -> datetime | None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
+import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from django.conf import settings
@@ -25,25 +26,32 @@ from analysis.store import (
     paths_in,
     promoted_path,
     prompt_path,
+    scrub_path,
     survey_path,
     vocabulary_path,
     weights_path,
 )
 from wiki.components.models import LanguageModel
 
-from .models import Measurement, Survey
+from .models import Measurement, Run, Survey
+
+if TYPE_CHECKING:
+    from analysis.scrubbing.result import Samples
 
 __all__ = [
     "KeptTexts",
     "PatternRow",
     "Result",
+    "ScrubResult",
     "StoreError",
     "SurveyResult",
     "Vocabulary",
+    "is_parallel",
     "is_readable",
     "measurement_is_readable",
     "n_failures",
     "open_prompt",
+    "open_scrub",
     "open_survey",
     "open_vocabulary",
     "open_weights",
@@ -367,3 +375,44 @@ def open_vocabulary(model: LanguageModel) -> Vocabulary:
 def open_weights(weights: Measurement) -> Result:
     """What a model's weights say, as `analysis.weights` lays it out; `StoreError` names what is missing or damaged."""
     return Result(_open(weights_path(_store(), weights.hash)))
+
+
+@dataclasses.dataclass(frozen=True)
+class ScrubResult:
+    """What came out of one run of an experiment, as `analysis.scrubbing.run` lays it out."""
+
+    figures: dict[str, Any]  # `analysis.scrubbing.result.Result` as JSON
+    worst: list[dict[str, Any]]
+    about: dict[str, Any]
+    artifact: Artifact | None  # None of what was uploaded: its samples are not here
+
+    def samples(self) -> Samples | None:
+        """Every sample's losses and outputs; None where they are not here."""
+        from analysis.scrubbing.result import Samples  # noqa: PLC0415 (with all tasks, which few pages need)
+
+        if self.artifact is None:
+            return None
+        arrays = Result(self.artifact)
+        return Samples(**{field.name: arrays.read(field.name, file="samples") for field in dataclasses.fields(Samples)})
+
+
+def open_scrub(run: Run) -> ScrubResult:
+    """What came out of a run that is finished; `StoreError` names what is missing or damaged."""
+    if run.uploaded is not None:
+        return ScrubResult(run.uploaded["result"], run.uploaded["worst"], run.uploaded["about"], artifact=None)
+    artifact = _open(scrub_path(_store(), run.artifact))
+    with _noting_failures():
+        worst = json.loads(artifact.read_text("worst.json"))
+    return ScrubResult(artifact.meta["result"], worst, artifact.meta["about"], artifact)
+
+
+def is_parallel(model: LanguageModel) -> bool:
+    """Whether the model's MLPs do not read the heads of their layer: by its config in the store, and where that is not
+    at hand by what is usual in its family. A worker has the last word."""
+    from analysis.scrubbing.foreseen import parallel_by_config  # noqa: PLC0415 (with all tasks, which few pages need)
+
+    try:
+        config = json.loads(_opened(_store() / "models" / model.slug).read_text("config.json"))
+    except StoreError:
+        config = {}
+    return parallel_by_config({"model_type": model.family, **config})
