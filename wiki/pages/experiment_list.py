@@ -72,11 +72,12 @@ class Listed:
         }
 
 
-def list_experiments(asked: Mapping[str, str], *, page: str | None) -> tuple[Part[Any], str]:
-    """The experiments that an address asks for, and what is wrong of what it asks, in a sentence."""
+def list_experiments(asked: Mapping[str, str], *, page: str | None) -> tuple[Part[Experiment], list[Listed], str]:
+    """A page of the experiments that an address asks for, each with its run, and what is wrong of what it asks, in a
+    sentence."""
     found, error = _filtered(asked)
     part = part_of(rows_of(found.select_related("asked_by")), PER_PAGE, page)
-    return dataclasses.replace(part, object_list=listed(part.object_list)), error
+    return part, listed(part.object_list), error
 
 
 def listed(experiments: list[Experiment]) -> list[Listed]:

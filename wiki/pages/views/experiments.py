@@ -39,11 +39,12 @@ from ..scrub_scale import Scale, interval_of, percent
 
 @require_safe
 def experiments(request: HttpRequest) -> HttpResponse:
-    part, error = list_experiments(request.GET.dict(), page=request.GET.get("page"))
+    part, shown, error = list_experiments(request.GET.dict(), page=request.GET.get("page"))
     given = {name: request.GET.get(name, "") for name in FILTERS}
     asked = urlencode({name: value for name, value in given.items() if value})
     context = {
         "part": part,
+        "listed": shown,
         "error": error,
         "given": given,
         "has_filters": bool(asked),
@@ -59,8 +60,8 @@ def experiments(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def experiments_json(request: HttpRequest) -> JsonResponse:
-    part, error = list_experiments(request.GET.dict(), page=request.GET.get("page"))
-    data = {"page": part.number, "has_more": part.has_next, "items": [each.to_json() for each in part.object_list]}
+    part, shown, error = list_experiments(request.GET.dict(), page=request.GET.get("page"))
+    data = {"page": part.number, "has_more": part.has_next, "items": [each.to_json() for each in shown]}
     response = data_response({"error": error, **data} if error else data)
     response.status_code = 400 if error else 200
     return response
@@ -208,8 +209,7 @@ def compare(request: HttpRequest) -> HttpResponse:
     """Two experiments side by side, and on the same draws their difference."""
     asked = [request.GET.get(name, "").strip().removeprefix("x:")[:64] for name in ("a", "b")]
     if not all(asked):
-        context = {"asked": asked, "jump_model": ""}
-        return render(request, "pages/compare_experiments.html", context)
+        return render(request, "pages/compare_experiments.html", {"asked": asked, "jump_model": ""})
     chosen = [_by_name(name) for name in asked]
     read = [_read(experiment) for experiment in chosen]
     paired, why_not = _paired(chosen, read)
@@ -227,7 +227,7 @@ def compare(request: HttpRequest) -> HttpResponse:
     ]
     shares = [share for run, _, _ in read if run for share in (run.recovered, run.low, run.high)]
     scale = Scale.of(shares, criterion=None)
-    context = {
+    context: dict[str, Any] = {
         "asked": asked,
         "sides": [(side, scale.draw(_recovered(side.run))) for side in sides],
         "paired": paired,
