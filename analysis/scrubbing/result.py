@@ -62,6 +62,7 @@ class OfClass:
     scrubbed: Mean
     model: Mean
     nothing: Mean
+    recovered: Recovered
 
 
 @dataclasses.dataclass(frozen=True)
@@ -143,7 +144,9 @@ def summarise(
         documents=len(np.unique(samples.documents)),
         loss_change=loss_change,
         output_change=mean_of(output_changes(samples), samples.documents),
-        classes=[of for name in sorted(classes) for of in _by_class(samples, name, classes[name])],
+        classes=[
+            of for name in sorted(classes) for of in _by_class(samples, name, classes[name], seed=hypothesis.seed)
+        ],
         nodes=nodes,
         assignments=assignments,
         paths_intact=paths_intact,
@@ -172,13 +175,13 @@ def compare(first: Samples, second: Samples, *, seed: int) -> Recovered:
     return difference(first.scrubbed, second.scrubbed, first.model, first.nothing, documents=first.documents, seed=seed)
 
 
-def _by_class(samples: Samples, name: str, values: Int[np.ndarray, " rows"]) -> list[OfClass]:
+def _by_class(samples: Samples, name: str, values: Int[np.ndarray, " rows"], *, seed: int) -> list[OfClass]:
     of_sample = values[samples.reference]
     found = []
     for value in np.unique(of_sample):
         some = samples.some(of_sample == value)
-        means = [mean_of(losses, some.documents) for losses in (some.scrubbed, some.model, some.nothing)]
-        found.append(OfClass(name, int(value), some.n, *means))
+        means = {each: mean_of(getattr(some, each), some.documents) for each in ("scrubbed", "model", "nothing")}
+        found.append(OfClass(name, int(value), some.n, **means, recovered=some.recovered(seed=seed)))
     return found
 
 

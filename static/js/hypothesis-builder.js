@@ -12,12 +12,13 @@ class HypothesisBuilder extends HTMLElement {
         this.form.addEventListener("submit", (event) => {
             const pressed = event.submitter?.value ?? "check";
             clearTimeout(this.timer);
-            if (pressed === "run" || pressed === "check") {
+            if (pressed === "run") {
                 this.form.elements.csrfmiddlewaretoken.value = token(this.form);
                 return;
             }
             event.preventDefault();
-            this.check(pressed, "");
+            if (pressed === "check") this.check("look", "").then(() => this.querySelector("#verdict").scrollIntoView({ block: "nearest" }));
+            else this.check(pressed, "");
         });
         this.setAttribute("ready", "");
     }

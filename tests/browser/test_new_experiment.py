@@ -98,6 +98,33 @@ def test_nodes_come_and_go_without_the_page_being_left(builder: Page) -> None:
     assert builder.evaluate("window.here")
 
 
+def test_the_keyboard_alone_checks_and_runs_it(builder: Page) -> None:
+    builder.locator('[name="parts-1"]').fill("L99H0")
+    builder.evaluate("window.here = true")
+    builder.keyboard.press("Enter")  # checks, and never runs
+    expect(builder.locator("#verdict")).to_contain_text("Node 2 has 1 problem")
+    assert builder.evaluate("window.here && document.activeElement.name") == "parts-1"
+    builder.get_by_role("link", name="Node 2").focus()
+    builder.keyboard.press("Enter")
+    expect(builder.locator("#problems-1")).to_be_in_viewport()
+    assert not Experiment.objects.exists()
+    builder.locator('[name="parts-1"]').fill("L2H1")
+    builder.locator('[name="parts-1"]').press("Tab")
+    assert builder.evaluate("document.activeElement.name") == "sampler-1"
+    builder.get_by_role("button", name="Run it").focus()
+    builder.keyboard.press("Enter")
+    expect(builder.locator("#runs-under-way")).to_contain_text("Waiting for its turn.")
+
+
+def test_on_a_phone_nothing_is_wider_than_the_window(builder: Page) -> None:
+    builder.set_viewport_size({"width": 390, "height": 800})
+    builder.locator('[name="parts-1"]').fill("L" + "9" * 80)
+    builder.locator(".node-fields.wrong").wait_for()
+    for summary in builder.locator("summary").all():
+        summary.click()
+    assert builder.evaluate("document.documentElement.scrollWidth") <= 390
+
+
 def test_it_is_run_followed_and_shown_when_it_is_done(builder: Page, model: LanguageModel) -> None:
     builder.locator('[name="n"]').fill("40")
     builder.locator('[name="rows"]').fill("200")
@@ -124,7 +151,7 @@ def test_without_a_script_it_works_by_posting(
     page.locator('[name="parts-2"]').fill("L1H1")
     page.locator('[name="sampler-2"]').select_option("exact")
     page.get_by_role("button", name="Run it").click()
-    expect(page.locator("h1")).to_have_text("Experiment")
+    expect(page.locator("h1")).to_have_text(str(Experiment.objects.get()))
     assert [node["parts"] for node in Experiment.objects.get().spec["nodes"]] == [["out"], ["L1H0"], ["L1H1"]]
 
 

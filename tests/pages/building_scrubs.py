@@ -3,6 +3,7 @@ of random samples."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -118,3 +119,9 @@ def random_samples(n: int, *, share: float, seed: int) -> Samples:
         scrubbed_outputs=-scrubbed[:, None],
         model_outputs=-model[:, None],
     )
+
+
+def printed(recovered: Mapping[str, float | None]) -> str:
+    """A share as every page prints it: never without its standard error and its interval."""
+    share, error, low, high = (100 * (recovered[name] or 0.0) for name in ("value", "error", "low", "high"))
+    return f"{share:.1f} % ± {error:.1f} ({low:.1f} to {high:.1f})".replace("-", "−")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries, Settings
 
+from analysis.datasets.task import TaskMetric
 from analysis.scrubbing.result import compare
 from analysis.store import scrub_path
 from wiki.accounts.models import Role, User
@@ -16,8 +18,10 @@ from wiki.components.models import LanguageModel
 from wiki.experiments import jobs, scrubs
 from wiki.experiments.models import Experiment, Job, Run
 from wiki.experiments.results import open_scrub
+from wiki.pages.failing_inputs import failing_inputs
+from wiki.pages.hypothesis_words import claim_of
 
-from .building_scrubs import build_experiment, finish_run, random_run
+from .building_scrubs import build_experiment, finish_run, printed, random_run
 from .test_every_page import inline_parts
 
 OTHER = [
@@ -61,7 +65,12 @@ def test_the_page_says_what_the_artifact_says(client: Client, experiment: Experi
     said = text_of(client, experiment.get_absolute_url())
     figures = open_scrub(experiment.runs.get()).figures
     assert f"{100 * figures['recovered']['value']:.1f} %" in said
-    assert f"({100 * figures['recovered']['low']:.1f} to {100 * figures['recovered']['high']:.1f})" in said
+    assert printed(figures["recovered"]) in said
+    for of in [*figures["classes"], *figures["assignments"]]:
+        assert printed(of["recovered"]) in said
+    for of in figures["nodes"]:
+        assert printed(of["made_exact"]) in said
+        assert f"{printed(of['gain'])} more than with the whole hypothesis" in said
     for name in ("model", "scrubbed", "nothing"):
         assert f"{figures['losses'][name]['value']:.4f}" in said
     assert "0 %: inputs scrubbed: L2H1" in said
@@ -101,6 +110,51 @@ def test_each_node_of_the_tree_leads_to_the_page_of_its_part(client: Client, exp
     assert '<a href="/m/tiny/L2H1/"><code>L2H1</code></a>' in page
     assert '<a href="/m/tiny/L1H2/"><code>L1H2</code></a>' in page
     assert "a row that agrees on after_token; by way of L2KV0.k" in page
+
+
+def test_the_claim_stands_above_in_a_sentence(client: Client, experiment: Experiment) -> None:
+    said = text_of(client, experiment.get_absolute_url())
+    assert (
+        "induction (random tokens): L2H1 depends on end_token alone; L1H2, as L2H1 reads it, depends on after_token "
+        "alone; nothing else matters to the output." in said.replace(" :", ":")
+    )
+
+
+@pytest.mark.parametrize(
+    ("below", "claim"),
+    [
+        ([], "No part of the model matters to the output."),
+        ([{"parts": ["L0H1"], "sampler": "unconditional"}], "L0H1 makes no difference; nothing else matters"),
+        ([{"parts": ["L0H1", "embed"], "sampler": "exact"}], "L0H1 and embed count as they are; nothing else matters"),
+        ([{"parts": ["L0H1"], "sampler": {"fixed": 3}, "positions": "end"}], "L0H1 at end may be that of row 3;"),
+        ([{"parts": [f"L{n}H0"], "sampler": "exact"} for n in range(9)], "L3H0 counts as it is; and 5 nodes more;"),
+    ],
+)
+def test_a_claim_says_each_way_to_draw_and_at_most_a_few_nodes(below: list[dict[str, Any]], claim: str) -> None:
+    nodes = [{"name": f"n{n}", "parent": "out", **node} for n, node in enumerate(below)]
+    assert claim in claim_of([{"name": "out", "parts": ["out"]}, *nodes])
+
+
+def test_what_else_a_root_reads_is_part_of_the_claim() -> None:
+    assert claim_of([{"name": "out", "parts": ["out"], "other": {"fixed": 1}}]) == (
+        "Of all else the output reads always row 1."
+    )
+
+
+def test_a_failing_input_names_the_probabilities_that_moved_farthest() -> None:
+    outputs = {"model": [None, -0.1, -0.2, -3.0, -0.3], "scrubbed": [None, -0.1, -2.0, -0.1, -0.4]}
+    worst = {"sample": 0, "row": 1, "text": "", "losses": {}, "outputs": outputs, "swapped_in": [], "mended_by": {}}
+    (shown,) = failing_inputs([worst], TaskMetric.NEXT_TOKEN_LOSS)
+    assert shown.moved == [
+        "the right token after position 3: 5.0 % → 90.5 %",
+        "the right token after position 2: 81.9 % → 13.5 %",
+        "the right token after position 4: 74.1 % → 67.0 %",
+    ]
+    classes = {**worst, "outputs": {"model": [-0.1, -2.4], "scrubbed": [-2.4, -0.1]}}
+    (of_classes,) = failing_inputs([classes], TaskMetric.CLASS_LOSS)
+    assert of_classes.moved == ["class 0: 90.5 % → 9.1 %", "class 1: 9.1 % → 90.5 %"]
+    (of_logits,) = failing_inputs([classes], TaskMetric.LOGIT_DIFFERENCE)
+    assert of_logits.moved == []
 
 
 def test_the_data_has_what_was_asked_the_runs_and_the_figures(client: Client, experiment: Experiment) -> None:
@@ -176,6 +230,20 @@ def test_any_run_can_be_looked_at_by_its_number(client: Client, experiment: Expe
     assert "not met" in text_of(client, f"{experiment.get_absolute_url()}?run={first.pk}")
     assert client.get(f"/x/{experiment.hash}.json?run={second.pk}").json()["result"]["verdict"]["met"]
     assert client.get(f"{experiment.get_absolute_url()}?run=nonsense").status_code == 200
+
+
+def test_of_very_many_runs_the_first_and_the_named_one_are_still_shown(
+    client: Client, experiment: Experiment, alice: User
+) -> None:
+    first = experiment.runs.get()
+    Run.objects.bulk_create(
+        Run(experiment=experiment, asked_by=alice, seed=n, artifact=first.artifact, finished_at=first.finished_at)
+        for n in range(1, 70)
+    )
+    named = experiment.runs.get(seed=5)
+    shown = [run["id"] for run in client.get(f"/x/{experiment.hash}.json?run={named.pk}").json()["runs"]]
+    newest = list(experiment.runs.order_by("-pk").values_list("pk", flat=True)[:50])
+    assert shown == [*newest, named.pk, first.pk]
 
 
 def test_who_asked_stops_a_run_and_nobody_else_but_moderators(model: LanguageModel, alice: User) -> None:
@@ -286,8 +354,20 @@ def test_two_on_the_same_draws_are_compared_pair_by_pair(client: Client, experim
         seed=0,  # type: ignore[arg-type]
     )
     said = text_of(client, f"/x/compare/?a={experiment.hash}&b={other.hash[:8]}")
-    assert f"the second recovers {100 * expected.value:.1f} % more than the first" in said  # type: ignore[operator]
-    assert f"({100 * expected.low:.1f} to {100 * expected.high:.1f})" in said  # type: ignore[operator]
+    assert (
+        f"the second recovers {printed(dataclasses.asdict(expected)).replace(' %', ' % more than the first', 1)}"
+        in said
+    )
+
+
+def test_runs_of_one_seed_are_paired_whichever_runs_are_newest(
+    client: Client, experiment: Experiment, alice: User
+) -> None:
+    other = build_experiment(experiment.model, alice, title="Refined", nodes=OTHER)
+    finish_run(other.runs.get(), share=0.9)
+    finish_run(scrubs.run_again(other, user=alice), share=0.9)
+    said = text_of(client, f"/x/compare/?a={experiment.hash}&b={other.hash}")
+    assert "On the same draws the second recovers" in said
 
 
 def test_two_that_cannot_be_paired_say_why(client: Client, experiment: Experiment, alice: User) -> None:

@@ -163,7 +163,9 @@ def _fill_experiments(world: HostileWorld, model: LanguageModel, alice: User) ->
             recovered=0.5,
             uploaded={"result": figures, "worst": worst, "about": {**run.about, "device": words[0], "code": words[-1]}},
         )
-        NamedPart.objects.create(experiment=experiment, component="L1H2", role="mapped", node=nodes[n % len(nodes)])
+        NamedPart.objects.create(
+            experiment=experiment, model=model, component="L1H2", role="mapped", node=nodes[n % len(nodes)]
+        )
         world.addresses += [experiment.get_absolute_url(), f"/x/new/?from={experiment.hash}"] if n < 10 else []
     world.addresses += [f"/x/?page={n}" for n in range(1, 2 + len(titles) // 25)]
 

@@ -95,13 +95,18 @@ class NamedPart(models.Model):
         REWRITTEN = "rewritten", "rewritten"
 
     experiment = models.ForeignKey(Experiment, on_delete=models.CASCADE, related_name="named_parts")
+    # that of the experiment: pages of components look here by both
+    model = models.ForeignKey(LanguageModel, on_delete=models.CASCADE, related_name="named_parts", db_index=False)
     component = models.CharField(max_length=40)  # canonical
     role = models.CharField(max_length=20, choices=Role)
     node = models.CharField(max_length=200, blank=True, default="")  # empty where no node names it
 
     class Meta:
         ordering = ["id"]
-        indexes = [models.Index(fields=["component", "experiment"])]
+        indexes = [
+            models.Index(fields=["component", "experiment"], name="named_in_an_experiment"),
+            models.Index(fields=["model", "component"], name="named_of_a_model"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.component} {self.role} in {self.experiment_id[:8]}"
@@ -143,6 +148,11 @@ class Run(models.Model):
     def spec(self) -> dict[str, Any]:
         """What is run: the experiment with this run's seed."""
         return {**self.experiment.spec, "seed": self.seed}
+
+    @property
+    def recovery(self) -> dict[str, float | None]:
+        """The recovered share as results have it; all None until the run ended."""
+        return {"value": self.recovered, "error": self.error, "low": self.low, "high": self.high}
 
     @property
     def is_met(self) -> bool | None:

@@ -398,7 +398,8 @@ class ScrubResult:
 
 def open_scrub(run: Run) -> ScrubResult:
     """What came out of a run that is finished; `StoreError` names what is missing or damaged."""
-    if run.uploaded is not None:
+    if run.origin == run.Origin.UPLOADED:
+        assert run.uploaded is not None
         return ScrubResult(run.uploaded["result"], run.uploaded["worst"], run.uploaded["about"], artifact=None)
     artifact = _open(scrub_path(_store(), run.artifact))
     with _noting_failures():

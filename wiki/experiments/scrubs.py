@@ -20,6 +20,7 @@ from .models import Experiment, Job, NamedPart, Run
 from .named_parts import components_named
 from .progress import silent_for_long, what_is_before
 from .results import is_parallel
+from .signals import experiment_changed
 
 # What one question may cost the workers, who are everybody's; who needs more has `python -m analysis scrub`.
 MOST_SAMPLES = 20_000
@@ -74,7 +75,7 @@ def ask_for_experiment(question: Question, model: LanguageModel, *, user: User) 
         )
         if is_new:
             NamedPart.objects.bulk_create(
-                NamedPart(experiment=experiment, component=component, role=role, node=node[:200])
+                NamedPart(experiment=experiment, model=model, component=component, role=role, node=node[:200])
                 for component, role, node in components_named(question, model, parallel=is_parallel(model))
             )
         # of two who ask at once the second waits here, and then finds the first one's run
@@ -82,6 +83,8 @@ def ask_for_experiment(question: Question, model: LanguageModel, *, user: User) 
         own = experiment.runs.filter(origin=Run.Origin.SERVER).exclude(job__state=Job.State.FAILED)
         if not own.exists():
             _new_run(experiment, user=user, seed=question.hypothesis.seed)
+        if is_new:
+            experiment_changed.send(Experiment, experiment=experiment)
     return experiment
 
 
@@ -113,16 +116,19 @@ def stop(run: Run, *, user: User) -> bool:
 def note_figures(run: Run, told: dict[str, Any]) -> None:
     """Keep of a run that ended what a worker tells of it, for lists; all of it is in the artifact."""
     recovered = told["recovered"]
-    Run.objects.filter(pk=run.pk, finished_at=None).update(
-        finished_at=timezone.now(),
-        device=told["device"],
-        code=told["code"],
-        dataset_hash=told["dataset_hash"],
-        recovered=recovered["value"],
-        error=recovered["error"],
-        low=recovered["low"],
-        high=recovered["high"],
-    )
+    figures = {
+        "finished_at": timezone.now(),
+        "device": told["device"],
+        "code": told["code"],
+        "dataset_hash": told["dataset_hash"],
+        "recovered": recovered["value"],
+        "error": recovered["error"],
+        "low": recovered["low"],
+        "high": recovered["high"],
+    }
+    with transaction.atomic():
+        if Run.objects.filter(pk=run.pk, finished_at=None).update(**figures):
+            experiment_changed.send(Run, experiment=run.experiment)
 
 
 def progress_of_run(run: Run, job: Job | None) -> RunProgress:

@@ -9,11 +9,10 @@ from typing import Any
 from django.db.models import Exists, F, OuterRef, Q, QuerySet, Subquery
 
 from analysis.schema import Component, SchemaError
-from wiki.components.models import LanguageModel
 from wiki.experiments.models import Experiment, Job, NamedPart, Run
 from wiki.lib.paging import Part, part_of, rows_of
 
-from .scrub_scale import interval_of, percent
+from .scrub_scale import doubt_of, percent
 
 PER_PAGE = 25
 FILTERS = ("model", "task", "part", "by", "criterion", "state")
@@ -34,8 +33,8 @@ class Listed:
         return percent(self.run.recovered) if self.run else ""
 
     @property
-    def interval(self) -> str:
-        return interval_of({"low": self.run.low, "high": self.run.high}) if self.run else ""
+    def doubt(self) -> str:
+        return doubt_of(self.run.recovery) if self.run else ""
 
     @property
     def verdict(self) -> str:
@@ -66,9 +65,7 @@ class Listed:
             "state": self.state,
             "criterion": experiment.criterion,
             "met": run.is_met if run else None,
-            "recovered": run.recovered if run else None,
-            "low": run.low if run else None,
-            "high": run.high if run else None,
+            "recovered": run.recovery if run else None,
         }
 
 
@@ -76,14 +73,23 @@ def list_experiments(asked: Mapping[str, str], *, page: str | None) -> tuple[Par
     """A page of the experiments that an address asks for, each with its run, and what is wrong of what it asks, in a
     sentence."""
     found, error = _filtered(asked)
-    part = part_of(rows_of(found.select_related("asked_by")), PER_PAGE, page)
+    part = part_of(rows_of(found.select_related("asked_by").defer("spec")), PER_PAGE, page)
     return part, listed(part.object_list), error
 
 
 def listed(experiments: list[Experiment]) -> list[Listed]:
     """Experiments that `with_runs` annotated, with their runs: one query."""
     keys = [experiment.shown_run for experiment in experiments if experiment.shown_run]  # type: ignore[attr-defined]
-    runs = {run.pk: run for run in Run.objects.select_related("experiment").filter(pk__in=keys)} if keys else {}
+    runs = (
+        {
+            run.pk: run
+            for run in Run.objects.select_related("experiment")
+            .defer("uploaded", "experiment__spec")
+            .filter(pk__in=keys)
+        }
+        if keys
+        else {}
+    )
     return [
         Listed(each, runs.get(each.shown_run), each.is_under_way)  # type: ignore[attr-defined]
         for each in experiments
@@ -132,22 +138,3 @@ def _filtered(asked: Mapping[str, str]) -> tuple[QuerySet[Experiment], str]:
         if value:
             found = found.filter(conditions[name, value])
     return found, ""
-
-
-def experiments_naming(model: LanguageModel, component: Component, *, most: int) -> list[tuple[str, list[Listed]]]:
-    """The newest experiments that name a component, by what they name it as; two queries."""
-    named = list(
-        NamedPart.objects.filter(component=str(component), experiment__model=model)
-        .order_by("-experiment__asked_at", "pk")
-        .values_list("experiment_id", "role")[: most * len(NamedPart.Role)]
-    )
-    if not named:
-        return []
-    rows = with_runs(Experiment.objects.filter(pk__in={pk for pk, _ in named})).select_related("asked_by")
-    shown = {each.experiment.pk: each for each in listed(list(rows))}
-    found = []
-    for role in NamedPart.Role:
-        keys = list(dict.fromkeys(pk for pk, each in named if each == role))[:most]
-        if keys:
-            found.append((str(role.label), [shown[pk] for pk in keys]))
-    return found

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from django.db.models import Q
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
@@ -16,15 +16,16 @@ from wiki.experiments.models import Experiment, Job, Run
 from wiki.experiments.results import ScrubResult, StoreError, open_scrub
 from wiki.experiments.scrubs import RunProgress, progress_of_run
 
+from .agreement import standing_of
+from .failing_inputs import FailingInput, failing_inputs
 from .hypothesis_tree import tree_of
-from .scrub_scale import Scale, interval_of, percent
+from .scrub_scale import Scale, doubt_of, percent
 
 logger = logging.getLogger(__name__)
 
-# Failing inputs on the page; the data has all of them.
-MOST_WORST = 8
-# Runs agree within so many standard errors of their difference.
-AGREES = 4.0
+
+# Runs that a page lists.
+MOST_RUNS = 50
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,14 +34,19 @@ class ShownRun:
 
     run: Run
     progress: RunProgress
+    standing: str = ""  # of an upload: what this server's own runs say of it
+
+    @property
+    def is_uploaded(self) -> bool:
+        return is_uploaded(self.run)
 
     @property
     def share(self) -> str:
         return percent(self.run.recovered)
 
     @property
-    def interval(self) -> str:
-        return interval_of({"low": self.run.low, "high": self.run.high})
+    def doubt(self) -> str:
+        return doubt_of(self.run.recovery)
 
     def to_json(self) -> dict[str, Any]:
         run = self.run
@@ -53,6 +59,7 @@ class ShownRun:
             "sentence": self.progress.sentence,
             "artifact": run.artifact,
             "met": run.is_met,
+            "standing": self.standing,
         }
 
 
@@ -62,9 +69,20 @@ class Line:
 
     label: str
     share: str
-    interval: str
+    doubt: str
     picture: SafeString
     more: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class OfClass:
+    """A line of the split by class."""
+
+    label: str
+    n: int
+    share: str
+    doubt: str
+    losses: Sequence[float]  # of the model, scrubbed, at 0 %
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,21 +91,33 @@ class Figures:
 
     result: Mapping[str, Any]
     whole: Line
-    classes: Sequence[Mapping[str, Any]]
+    classes: Sequence[OfClass]
     nodes: Sequence[Line]
     assignments: Sequence[Line]
-    worst: Sequence[Mapping[str, Any]]
+    worst: Sequence[FailingInput]
     about: Mapping[str, Any]
     verdict: str  # empty without a criterion that was stated beforehand
     in_nats: bool
     zero: str  # what counts as 0 %
 
 
-def runs_of(experiment: Experiment) -> list[ShownRun]:
-    """All runs, the newest first."""
-    runs = list(experiment.runs.select_related("asked_by", "experiment").order_by("-pk"))
+def runs_of(experiment: Experiment, *, asked: str = "") -> list[ShownRun]:
+    """The runs, the newest first; of very many the newest, the first, and the one that an address names."""
+    found = experiment.runs.select_related("asked_by", "experiment").defer("uploaded")
+    runs = list(found.order_by("-pk")[: MOST_RUNS + 1])
+    if len(runs) > MOST_RUNS:
+        number = int(asked) if asked.isascii() and asked.isdigit() and len(asked) < 18 else 0
+        first = found.order_by("pk").values("pk")[:1]
+        runs = list(found.filter(Q(pk__gte=runs[-2].pk) | Q(pk__in=first) | Q(pk=number)).order_by("-pk"))
     jobs = {job.run_id: job for job in Job.objects.filter(run__in=runs)}
-    return [ShownRun(run, progress_of_run(run, jobs.get(run.pk))) for run in runs]
+    return [
+        ShownRun(run, progress_of_run(run, jobs.get(run.pk)), standing_of(run, runs) if is_uploaded(run) else "")
+        for run in runs
+    ]
+
+
+def is_uploaded(run: Run) -> bool:
+    return run.origin == Run.Origin.UPLOADED
 
 
 def chosen_run(runs: Sequence[ShownRun], asked: str) -> ShownRun | None:
@@ -120,10 +150,10 @@ def figures_of(question: Question, read: ScrubResult) -> Figures:
     return Figures(
         result=result,
         whole=_line("recovered", recovered, scale),
-        classes=[{**of, "share": percent(_share(of))} for of in result["classes"]],
+        classes=[_of_class(of) for of in result["classes"]],
         nodes=[_node_line(of, scale) for of in result["nodes"]],
         assignments=[_line(", ".join(of["parts"]), of["recovered"], scale) for of in result["assignments"]],
-        worst=read.worst[:MOST_WORST],
+        worst=failing_inputs(read.worst, question.of_task.metric),
         about=read.about,
         verdict=result["verdict"]["text"] if result["verdict"] else "",
         in_nats=not question.of_task.metric.higher_is_better,
@@ -138,8 +168,7 @@ def zero_of(question: Question) -> str:
 
 
 def _line(label: str, recovered: Mapping[str, Any], scale: Scale, *, more: str = "") -> Line:
-    share = percent(recovered["value"]) if recovered["value"] is not None else recovered["absent"]
-    return Line(label, share, interval_of(recovered), scale.draw(recovered), more)
+    return Line(label, _share(recovered), doubt_of(recovered), scale.draw(recovered), more)
 
 
 def _node_line(of: Mapping[str, Any], scale: Scale) -> Line:
@@ -150,13 +179,18 @@ def _node_line(of: Mapping[str, Any], scale: Scale) -> Line:
     if not of["made_exact"]:
         return Line(of["path"], "exact already", "", SafeString(), more)
     if of["gain"] and of["gain"]["value"] is not None:
-        more = f"{percent(of['gain']['value'])} more {interval_of(of['gain'])}; {more}"
+        more = f"{percent(of['gain']['value'])} {doubt_of(of['gain'])} more than with the whole hypothesis; {more}"
     return _line(of["path"], of["made_exact"], scale, more=more)
 
 
-def _share(of: Mapping[str, Any]) -> float | None:
-    scrubbed, model, nothing = (of[name]["value"] for name in ("scrubbed", "model", "nothing"))
-    return None if model == nothing else (scrubbed - nothing) / (model - nothing)
+def _of_class(of: Mapping[str, Any]) -> OfClass:
+    losses = [of[name]["value"] for name in ("model", "scrubbed", "nothing")]
+    return OfClass(f"{of['name']} = {of['value']}", of["n"], _share(of["recovered"]), doubt_of(of["recovered"]), losses)
+
+
+def _share(recovered: Mapping[str, Any]) -> str:
+    """The share, or why there is none."""
+    return percent(recovered["value"]) if recovered["value"] is not None else str(recovered["absent"])
 
 
 def drawn_tree(experiment: Experiment, question: Question, figures: Figures | None) -> SafeString:
@@ -164,26 +198,8 @@ def drawn_tree(experiment: Experiment, question: Question, figures: Figures | No
     lines = {line.label: line for line in figures.nodes} if figures else {}
     hypothesis = question.hypothesis
     said = {
-        node.name: format_html('<p class="soft">recovered with this node exact: {}</p>', line.share)
+        node.name: format_html('<p class="soft">recovered with this node exact: {} {}</p>', line.share, line.doubt)
         for node in hypothesis.nodes
         if (line := lines.get(hypothesis.path(node.name))) and line.picture
     }
     return tree_of(experiment.spec["nodes"], experiment.model, hypothesis=hypothesis, said=said)
-
-
-def agreement_of(runs: Sequence[ShownRun]) -> str:
-    """Whether the newest run of the server agrees with the first one of the same experiment, in a sentence; empty where
-    there are no two with figures."""
-    done = [shown.run for shown in runs if shown.run.origin == Run.Origin.SERVER and shown.run.recovered is not None]
-    if len(done) < 2 or done[0].error is None or done[-1].error is None:
-        return ""
-    newest, first = done[0], done[-1]
-    assert newest.recovered is not None
-    assert first.recovered is not None
-    apart = abs(newest.recovered - first.recovered)
-    allowed = AGREES * math.hypot(done[0].error, done[-1].error)
-    agrees = "agree" if apart <= allowed else "do not agree"
-    return (
-        f"The first and the newest run, whose draws differ, {agrees}: they are {percent(apart)} apart, and 4 standard "
-        f"errors of that are {percent(allowed)}."
-    )

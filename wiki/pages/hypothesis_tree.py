@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
-from analysis.scrubbing.fields import HypothesisError
 from analysis.scrubbing.foreseen import foreseen_parts
-from analysis.scrubbing.hypothesis import Hypothesis, Sampler, SamplerKind
+from analysis.scrubbing.hypothesis import Hypothesis
 from analysis.scrubbing.parts import PartError, TransformerParts
 from wiki.components.addresses import component_url
 from wiki.components.models import LanguageModel
 from wiki.experiments.named_parts import components_of
+
+from .hypothesis_words import how_drawn
 
 Nodes = Sequence[Mapping[str, Any]]
 # Deeper nodes are written out flat: no page is so wide.
@@ -116,44 +116,3 @@ class _Drawing:
         if self.model is None or len(components) != 1:
             return format_html("<code>{}</code>", part)
         return format_html('<a href="{}"><code>{}</code></a>', component_url(self.model, components.pop()), part)
-
-
-def how_drawn(node: Mapping[str, Any]) -> str:
-    """How a node's data are drawn, in words."""
-    words = [_sampled(node["sampler"])] if "sampler" in node else []
-    if node.get("parent") is None:
-        words = ["the reference: what the model is asked about"]
-    if "positions" in node:
-        at = node["positions"]
-        words.append(f"at {at if isinstance(at, str) else 'positions ' + _short(at)}")
-    if "offset" in node:
-        words.append(f"only from the position {_short(node['offset'])} further on")
-    if node.get("via"):
-        via = node["via"]
-        words.append(f"by way of {', '.join(map(str, via)) if isinstance(via, list) else _short(via)}")
-    if "other" in node:
-        words.append(f"all else that it reads: {_sampled(node['other'])}")
-    return "; ".join(words)
-
-
-def _sampled(data: Any) -> str:
-    try:
-        sampler = Sampler.from_json(data, where="")
-    except HypothesisError:
-        return _short(data)
-    said = {
-        SamplerKind.AGREE: f"a row that agrees on {_feature(sampler.feature)}",
-        SamplerKind.UNCONDITIONAL: "any row",
-        SamplerKind.EXACT: "the same row as above",
-        SamplerKind.FIXED: f"always row {sampler.row}",
-    }[sampler.kind]
-    return f"{said}, drawn together as {sampler.shared}" if sampler.shared else said
-
-
-def _feature(expression: Any) -> str:
-    return expression if isinstance(expression, str) else _short(expression)
-
-
-def _short(data: Any) -> str:
-    text = json.dumps(data, ensure_ascii=False, default=str)
-    return text if len(text) <= 200 else f"{text[:200]}…"

@@ -19,11 +19,17 @@ def percent(share: float | None, *, decimals: int = 1) -> str:
     return "–" if share is None else f"{100 * share:.{decimals}f} %".replace("-", "−")
 
 
-def interval_of(recovered: Mapping[str, Any]) -> str:
-    """`(84.0 to 90.1)`; empty where there is none."""
-    if recovered.get("low") is None or recovered.get("high") is None:
-        return ""
-    return f"({percent(recovered['low']).removesuffix(' %')} to {percent(recovered['high']).removesuffix(' %')})"
+def doubt_of(recovered: Mapping[str, Any]) -> str:
+    """`± 1.2 (84.0 to 90.1)`: the standard error and the interval, each where there is one."""
+    error, low, high = (recovered.get(name) for name in ("error", "low", "high"))
+    found = [f"± {_bare(error)}"] if error is not None else []
+    if low is not None and high is not None:
+        found.append(f"({_bare(low)} to {_bare(high)})")
+    return " ".join(found)
+
+
+def _bare(share: float) -> str:
+    return percent(share).removesuffix(" %")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,6 +57,13 @@ class Scale:
         marks = [("end", 0.0), ("end", 1.0)]
         if self.criterion is not None:
             marks.append(("criterion", self.criterion))
+        track = format_html(
+            '<line class="track" x1="{}" x2="{}" y1="{}" y2="{}"/>',
+            self.place(0.0),
+            self.place(1.0),
+            HEIGHT / 2,
+            HEIGHT / 2,
+        )
         lines = format_html_join(
             "",
             '<line class="{}" x1="{}" x2="{}" y1="2" y2="{}"/>',
@@ -73,10 +86,11 @@ class Scale:
                 HEIGHT / 2,
             )
         return format_html(
-            '<svg class="scale" viewBox="0 0 {} {}" aria-hidden="true">{}{}{}'
+            '<svg class="scale" viewBox="0 0 {} {}" aria-hidden="true">{}{}{}{}'
             '<circle class="share" cx="{}" cy="{}" r="4"/></svg>',
             WIDTH,
             HEIGHT + LABELS,
+            track,
             lines,
             labels,
             whisker,

@@ -1,7 +1,7 @@
 """What people say of a model or one of its parts: its summary, notes and talk, and what links to it.
 
-Seven queries at most, however much there is: whether there is anything, the texts, the links, three for what these
-name, and who works on it.
+Ten queries at most, however much there is: whether there is anything, the texts, the links, three for what these
+name, who works on it, and three for the experiments that name it.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from wiki.texts.targets import Resolution, Target
 from .anchored import Shown, digest_of, show_on_page
 from .attention import Choice
 from .measurements import Measurements
+from .naming_experiments import Naming, experiments_naming
 
 # How many of each a page of a part shows; there is a list of all.
 N_NOTES, N_THREADS, N_LINKS = 3, 3, 20
@@ -139,6 +140,7 @@ class Written:
     works: list[Work]  # who works on it now
     may_work: bool
     is_mine: bool  # who reads it works on it
+    experiments: Naming
 
     @property
     def link_groups(self) -> list[tuple[str, list[Named]]]:
@@ -168,6 +170,7 @@ class Written:
             "worked_on": [{"by": work.user.get_username(), "until": work.until.isoformat()} for work in self.works],
             "linked_from_more": self.has_more_links,
             "all": self.texts_url,
+            "experiments": self.experiments.to_json(),
         }
 
 
@@ -181,20 +184,28 @@ class _WhatThereIs(NamedTuple):
     pages: bool
     links: bool
     works: bool
+    experiments: bool
 
 
 _ANYTHING = """
 SELECT EXISTS(SELECT 1 FROM texts_page WHERE model_slug = %s AND component = %s),
        EXISTS(SELECT 1 FROM texts_link WHERE target = %s),
-       EXISTS(SELECT 1 FROM coverage_work WHERE model_slug = %s AND component = %s)
+       EXISTS(SELECT 1 FROM coverage_work WHERE model_slug = %s AND component = %s),
+       EXISTS(SELECT 1 FROM experiments_namedpart WHERE model_id = %s AND component = %s)
 """
+# An experiment is about its model whether or not it names a part of it.
+_ANYTHING_OF_A_MODEL = _ANYTHING.replace(
+    "experiments_namedpart WHERE model_id = %s AND component = %s",
+    "experiments_experiment WHERE model_id = %s AND %s = ''",
+)
 
 
 def _what_there_is(model: LanguageModel, component: Component | None) -> _WhatThereIs:
     """About most parts nobody has written anything, and Django builds questions more slowly than databases answer."""
     part = (model.slug, str(component or ""))
     with connection.cursor() as cursor:
-        cursor.execute(_ANYTHING, [*part, about_of(model, component), *part])
+        statement = _ANYTHING if component else _ANYTHING_OF_A_MODEL
+        cursor.execute(statement, [*part, about_of(model, component), *part, *part])
         return _WhatThereIs(*map(bool, cursor.fetchone()))
 
 
@@ -237,6 +248,7 @@ def written_of(measurements: Measurements, component: Component | None, *, user:
         works=list(works),
         may_work=component is not None and may_work(user),
         is_mine=any(work.user_id == user.pk for work in works),
+        experiments=experiments_naming(model, component) if there.experiments else Naming(),
         cells=_cells(rows(_anchored, *part, *sight)) if there.pages and _has_cells(component) else [],
     )
 

@@ -8,4 +8,9 @@ class TextsConfig(AppConfig):
     name = "wiki.texts"
 
     def ready(self) -> None:
+        from wiki.experiments.signals import experiment_changed  # noqa: PLC0415 (once models can be read)
+
+        from .experiments import bump_experiment  # noqa: PLC0415
+
         post_migrate.connect(install_guards, sender=self)
+        experiment_changed.connect(bump_experiment)

@@ -88,6 +88,11 @@ class Migration(migrations.Migration):
             field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='named_parts', to='experiments.experiment'),
         ),
         migrations.AddField(
+            model_name='namedpart',
+            name='model',
+            field=models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='named_parts', to='components.languagemodel'),
+        ),
+        migrations.AddField(
             model_name='run',
             name='asked_by',
             field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='runs', to=settings.AUTH_USER_MODEL),
@@ -108,6 +113,10 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='namedpart',
-            index=models.Index(fields=['component', 'experiment'], name='experiments_compone_b4d0c2_idx'),
+            index=models.Index(fields=['component', 'experiment'], name='named_in_an_experiment'),
+        ),
+        migrations.AddIndex(
+            model_name='namedpart',
+            index=models.Index(fields=['model', 'component'], name='named_of_a_model'),
         ),
     ]

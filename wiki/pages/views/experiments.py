@@ -20,11 +20,11 @@ from wiki.experiments.models import Experiment, Run
 from wiki.experiments.results import StoreError
 from wiki.experiments.scrubs import ExperimentError, run_again, stop
 
+from ..agreement import agreement_of
 from ..errors import NotFound
 from ..experiment_list import CRITERIA, FILTERS, STATES, list_experiments
 from ..experiment_shown import (
     ShownRun,
-    agreement_of,
     chosen_run,
     drawn_tree,
     figures_of,
@@ -33,8 +33,9 @@ from ..experiment_shown import (
     zero_of,
 )
 from ..hypothesis_form import as_yaml
+from ..hypothesis_words import claim_of
 from ..responses import data_response
-from ..scrub_scale import Scale, interval_of, percent
+from ..scrub_scale import Scale, doubt_of, percent
 
 
 @require_safe
@@ -93,8 +94,9 @@ def experiment_page(request: HttpRequest, experiment_hash: str) -> HttpResponse:
 
 def _page(request: HttpRequest, experiment: Experiment, *, refusal: str = "", status: int = 200) -> HttpResponse:
     question = Question.from_json(experiment.spec)
-    runs = runs_of(experiment)
-    chosen = chosen_run(runs, request.GET.get("run", ""))
+    asked = request.GET.get("run", "")
+    runs = runs_of(experiment, asked=asked)
+    chosen = chosen_run(runs, asked)
     read, error = read_run(chosen.run) if chosen else (None, "")
     figures = figures_of(question, read) if read else None
     json_url = reverse("experiment-json", args=[experiment.hash])
@@ -112,7 +114,8 @@ def _page(request: HttpRequest, experiment: Experiment, *, refusal: str = "", st
         "figures": figures,
         "error": error,
         "refusal": refusal,
-        "agreement": agreement_of(runs),
+        "agreement": agreement_of([shown.run for shown in runs]),
+        "claim": claim_of(experiment.spec["nodes"]),
         "tree": drawn_tree(experiment, question, figures),
         "yaml": as_yaml({"title": experiment.title, **experiment.spec} if experiment.title else experiment.spec),
         "may_experiment": may_experiment(request.user),
@@ -147,8 +150,9 @@ def run_progress(request: HttpRequest, experiment_hash: str) -> HttpResponse:
 @require_safe
 def experiment_json(request: HttpRequest, experiment_hash: str) -> JsonResponse:
     experiment = _get_experiment(experiment_hash)
-    runs = runs_of(experiment)
-    chosen = chosen_run(runs, request.GET.get("run", ""))
+    asked = request.GET.get("run", "")
+    runs = runs_of(experiment, asked=asked)
+    chosen = chosen_run(runs, asked)
     read, error = read_run(chosen.run) if chosen else (None, "")
     data: dict[str, Any] = {
         "experiment": experiment.hash,
@@ -198,7 +202,7 @@ class _Side:
     experiment: Experiment
     run: Run | None
     share: str
-    interval: str
+    doubt: str
     tree: Any
     zero: str
     error: str
@@ -211,14 +215,14 @@ def compare(request: HttpRequest) -> HttpResponse:
     if not all(asked):
         return render(request, "pages/compare_experiments.html", {"asked": asked, "jump_model": ""})
     chosen = [_by_name(name) for name in asked]
-    read = [_read(experiment) for experiment in chosen]
+    read = [(run, *_samples_of(run)) for run in _runs_to_pair([runs_of(experiment) for experiment in chosen])]
     paired, why_not = _paired(chosen, read)
     sides = [
         _Side(
             experiment,
             run,
             percent(run.recovered) if run else "",
-            interval_of({"low": run.low, "high": run.high}) if run else "",
+            doubt_of(run.recovery) if run else "",
             drawn_tree(experiment, question := Question.from_json(experiment.spec), None),
             zero_of(question),
             error,
@@ -229,16 +233,12 @@ def compare(request: HttpRequest) -> HttpResponse:
     scale = Scale.of(shares, criterion=None)
     context: dict[str, Any] = {
         "asked": asked,
-        "sides": [(side, scale.draw(_recovered(side.run))) for side in sides],
+        "sides": [(side, scale.draw(side.run.recovery if side.run else {})) for side in sides],
         "paired": paired,
         "why_not": why_not,
         "jump_model": chosen[0].model_id,
     }
     return render(request, "pages/compare_experiments.html", context)
-
-
-def _recovered(run: Run | None) -> dict[str, Any]:
-    return {"value": run.recovered, "low": run.low, "high": run.high} if run else {}
 
 
 def _by_name(name: str) -> Experiment:
@@ -250,15 +250,30 @@ def _by_name(name: str) -> Experiment:
     return found[0]
 
 
-def _read(experiment: Experiment) -> tuple[Run | None, Any, str]:
-    shown = chosen_run(runs_of(experiment), "")
-    if shown is None:
-        return None, None, "No run of it is finished."
-    read, error = read_run(shown.run)
+def _runs_to_pair(of_each: list[list[ShownRun]]) -> list[Run | None]:
+    """Of each of two experiments the run to compare: the newest of the server whose seed the other was run with too,
+    for these have the same draws; where there is none, those that their pages show."""
+    by_seed = [
+        {shown.run.seed: shown.run for shown in reversed(runs) if shown.run.finished_at and not shown.is_uploaded}
+        for runs in of_each
+    ]
+    common = [run for seed, run in by_seed[0].items() if seed in by_seed[1]]
+    if common:
+        newest = max(common, key=lambda run: run.pk)
+        return [newest, by_seed[1][newest.seed]]
+    shown = [chosen_run(runs, "") for runs in of_each]
+    return [each.run if each else None for each in shown]
+
+
+def _samples_of(run: Run | None) -> tuple[Any, str]:
+    """The samples of a run, or why there are none."""
+    if run is None:
+        return None, "No run of it is finished."
+    read, error = read_run(run)
     try:
-        return shown.run, read.samples() if read else None, error
+        return read.samples() if read else None, error
     except StoreError as unreadable:
-        return shown.run, None, str(unreadable)
+        return None, str(unreadable)
 
 
 def _paired(chosen: list[Experiment], read: list[tuple[Run | None, Any, str]]) -> tuple[dict[str, str], str]:
@@ -272,4 +287,4 @@ def _paired(chosen: list[Experiment], read: list[tuple[Run | None, Any, str]]) -
     except ResultError as error:
         return {}, str(error)
     share = percent(found.value) if found.value is not None else found.absent
-    return {"share": share, "interval": interval_of(dataclasses.asdict(found))}, ""
+    return {"share": share, "doubt": doubt_of(dataclasses.asdict(found))}, ""
