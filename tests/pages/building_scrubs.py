@@ -17,6 +17,7 @@ from analysis.scrubbing.recovery import difference
 from analysis.scrubbing.result import OfAssignment, OfNode, Samples, summarise
 from analysis.scrubbing.run import Run as EngineRun
 from analysis.scrubbing.run import publish_run
+from analysis.scrubbing.searched import Searched
 from analysis.store import open_store
 from wiki.accounts.models import User
 from wiki.components.models import LanguageModel
@@ -103,7 +104,14 @@ def random_run(question: Question, *, share: float, texts: tuple[str, ...] = ("T
         for at, text in enumerate(texts)
     ]
     about = {"code": CODE_VERSION, "device": "cpu", "dataset_hash": "d" * 64, "rows": question.rows, "task_version": 1}
-    return EngineRun(question, result, samples, worst, {"out, other": samples.reference}, about)
+    return EngineRun(question, result, samples, worst, random_search(texts), {"out, other": samples.reference}, about)
+
+
+def random_search(texts: tuple[str, ...]) -> Searched:
+    found = [
+        {"row": at, "text": f"{text}!", "losses": {"model": 0.5, "scrubbed": 4.5}} for at, text in enumerate(texts)
+    ]
+    return Searched(rows=256, rows_seed=1, samples=32, worst=tuple(found), mean_of_worst=4.0, mean_of_worst_uniform=2.5)
 
 
 def random_samples(n: int, *, share: float, seed: int) -> Samples:

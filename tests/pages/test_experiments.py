@@ -12,13 +12,14 @@ from pytest_django import DjangoAssertNumQueries, Settings
 
 from analysis.datasets.task import TaskMetric
 from analysis.scrubbing.result import compare
+from analysis.scrubbing.searched import Searched
 from analysis.store import scrub_path
 from wiki.accounts.models import Role, User
 from wiki.components.models import LanguageModel
 from wiki.experiments import jobs, scrubs
 from wiki.experiments.models import Experiment, Job, Run
 from wiki.experiments.results import open_scrub
-from wiki.pages.failing_inputs import failing_inputs
+from wiki.pages.failing_inputs import failing_inputs, found_by_search
 from wiki.pages.hypothesis_words import claim_of
 
 from .building_scrubs import build_experiment, finish_run, printed, random_run
@@ -155,6 +156,25 @@ def test_a_failing_input_names_the_probabilities_that_moved_farthest() -> None:
     assert of_classes.moved == ["class 0: 90.5 % → 9.1 %", "class 1: 9.1 % → 90.5 %"]
     (of_logits,) = failing_inputs([classes], TaskMetric.LOGIT_DIFFERENCE)
     assert of_logits.moved == []
+
+
+def test_the_page_has_what_a_search_found_beside_uniform_draws(client: Client, experiment: Experiment) -> None:
+    page = client.get(experiment.get_absolute_url()).content.decode()
+    section = page.partition('<h2 id="searched">')[2].partition("</section>")[0]
+    said = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", section))
+    assert "Among 256 new rows of the split search, 32 samples" in said
+    assert "the worst 2 fail by 4.000 in the mean, the worst of as many uniform draws by 2.500." in said
+    assert "nothing worse" not in said
+    assert said.index("The cat sat!") < said.index("on the mat!")
+    searched = client.get(f"/x/{experiment.hash}.json").json()["searched"]
+    assert (searched["rows"], searched["mean_of_worst"]) == (256, 4.0)
+
+
+def test_a_search_that_found_nothing_worse_says_so_and_one_that_was_not_made_why() -> None:
+    beaten = found_by_search(Searched(rows=8, samples=4, mean_of_worst=1.0, mean_of_worst_uniform=1.5).to_json())
+    assert beaten["found_worse"] is False
+    absent = found_by_search(Searched(absent="Searching: expected a generator, got none.").to_json())
+    assert (absent["absent"], absent["worst_kept"]) == ("Searching: expected a generator, got none.", 0)
 
 
 def test_the_data_has_what_was_asked_the_runs_and_the_figures(client: Client, experiment: Experiment) -> None:

@@ -161,7 +161,12 @@ def _fill_experiments(world: HostileWorld, model: LanguageModel, alice: User) ->
             device=devices[n % len(devices)],
             code=codes[n % len(codes)] if codes else "",
             recovered=0.5,
-            uploaded={"result": figures, "worst": worst, "about": {**run.about, "device": words[0], "code": words[-1]}},
+            uploaded={
+                "result": figures,
+                "worst": worst,
+                "searched": {**run.searched.to_json(), "worst": [{**run.searched.worst[0], "text": words[0]}]},
+                "about": {**run.about, "device": words[0], "code": words[-1]},
+            },
         )
         NamedPart.objects.create(
             experiment=experiment, model=model, component="L1H2", role="mapped", node=nodes[n % len(nodes)]

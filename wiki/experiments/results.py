@@ -383,6 +383,7 @@ class ScrubResult:
 
     figures: dict[str, Any]  # `analysis.scrubbing.result.Result` as JSON
     worst: list[dict[str, Any]]
+    searched: dict[str, Any]  # `analysis.scrubbing.searched.Searched` as JSON
     about: dict[str, Any]
     artifact: Artifact | None  # None of what was uploaded: its samples are not here
 
@@ -400,11 +401,12 @@ def open_scrub(run: Run) -> ScrubResult:
     """What came out of a run that is finished; `StoreError` names what is missing or damaged."""
     if run.origin == run.Origin.UPLOADED:
         assert run.uploaded is not None
-        return ScrubResult(run.uploaded["result"], run.uploaded["worst"], run.uploaded["about"], artifact=None)
+        told = run.uploaded
+        return ScrubResult(told["result"], told["worst"], told["searched"], told["about"], artifact=None)
     artifact = _open(scrub_path(_store(), run.artifact))
     with _noting_failures():
-        worst = json.loads(artifact.read_text("worst.json"))
-    return ScrubResult(artifact.meta["result"], worst, artifact.meta["about"], artifact)
+        worst, searched = (json.loads(artifact.read_text(f"{name}.json")) for name in ("worst", "searched"))
+    return ScrubResult(artifact.meta["result"], worst, searched, artifact.meta["about"], artifact)
 
 
 def is_parallel(model: LanguageModel) -> bool:

@@ -17,7 +17,7 @@ from wiki.experiments.results import ScrubResult, StoreError, open_scrub
 from wiki.experiments.scrubs import RunProgress, progress_of_run
 
 from .agreement import standing_of
-from .failing_inputs import FailingInput, failing_inputs
+from .failing_inputs import FailingInput, failing_inputs, found_by_search
 from .hypothesis_tree import tree_of
 from .scrub_scale import Scale, doubt_of, percent
 
@@ -95,6 +95,7 @@ class Figures:
     nodes: Sequence[Line]
     assignments: Sequence[Line]
     worst: Sequence[FailingInput]
+    searched: Mapping[str, Any]
     about: Mapping[str, Any]
     verdict: str  # empty without a criterion that was stated beforehand
     in_nats: bool
@@ -154,6 +155,7 @@ def figures_of(question: Question, read: ScrubResult) -> Figures:
         nodes=[_node_line(of, scale) for of in result["nodes"]],
         assignments=[_line(", ".join(of["parts"]), of["recovered"], scale) for of in result["assignments"]],
         worst=failing_inputs(read.worst, question.of_task.metric),
+        searched=found_by_search(read.searched),
         about=read.about,
         verdict=result["verdict"]["text"] if result["verdict"] else "",
         in_nats=not question.of_task.metric.higher_is_better,

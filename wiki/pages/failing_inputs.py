@@ -46,6 +46,13 @@ def failing_inputs(worst: Sequence[Mapping[str, Any]], metric: TaskMetric) -> li
     ]
 
 
+def found_by_search(searched: Mapping[str, Any]) -> dict[str, Any]:
+    """What a search in the task's generator found, with no more inputs than a page shows."""
+    kept, means = searched["worst"], (searched["mean_of_worst"], searched["mean_of_worst_uniform"])
+    found_worse = None not in means and means[0] > means[1]
+    return {**searched, "worst": kept[:MOST_WORST], "worst_kept": len(kept), "found_worse": found_worse}
+
+
 def _moved(outputs: Mapping[str, Sequence[float | None]], metric: TaskMetric) -> Iterator[str]:
     """The numbers of an output that moved farthest, in words; a logit difference is the figure itself."""
     if metric is TaskMetric.LOGIT_DIFFERENCE:

@@ -163,7 +163,8 @@ def experiment_json(request: HttpRequest, experiment_hash: str) -> JsonResponse:
         "runs": [shown.to_json() for shown in runs],
     }
     if chosen and read:
-        data |= {"run": chosen.run.pk, "result": read.figures, "worst": read.worst, "about": read.about}
+        data |= {"run": chosen.run.pk, "result": read.figures, "worst": read.worst}
+        data |= {"searched": read.searched, "about": read.about}
     return data_response({**data, "error": error} if error else data)
 
 
