@@ -187,9 +187,8 @@ def test_the_data_has_what_was_asked_the_runs_and_the_figures(client: Client, ex
 
 def test_the_snippet_names_the_data_and_the_file_is_the_question(client: Client, experiment: Experiment) -> None:
     page = client.get(experiment.get_absolute_url()).content.decode()
-    assert f"httpx.get(&quot;http://testserver/x/{experiment.hash}.json&quot;)" in page or (
-        f'httpx.get("http://testserver/x/{experiment.hash}.json")' in page
-    )
+    assert 'Client("http://testserver", key="")' in page
+    assert f'client.experiment("x:{experiment.hash[:12]}")' in page
     assert "title: Induction" in page
 
 

@@ -5,6 +5,7 @@ The syntax is CommonMark without HTML, and tables, ~~strikethrough~~, task lists
 - `[[target]]`, `[[target|shown text]]`: a link to a component, page or model, if it is there or not.
 - `[[same-role-as::gpt2/L5H5]]`: a link that says what it means; the words before `::` are those of `links.Relation`.
 - `![[target?query]]`, `![[target?query|caption]]`: alone in its paragraph a live figure, else a link to it.
+- `[[x:1a2b3c4d]]`, `![[x:1a2b3c4d]]`: an experiment by the first digits of its hash, and what came out of it.
 - `@name`: somebody.
 - `L5H1`, `gpt2/L3N1024`: marked as a component's name where the resolver knows it.
 
@@ -30,7 +31,7 @@ from .parsing import parser, plain_text
 from .sanitising import sanitise
 
 # Kept with rendered texts and raised whenever a text renders otherwise than before, by a newer library too.
-VERSION = 3
+VERSION = 4
 
 _PREFIX = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
 _LANGUAGE = re.compile(r"[A-Za-z0-9+#.-]{1,30}")

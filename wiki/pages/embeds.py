@@ -16,13 +16,15 @@ from analysis.metrics import METRICS
 from analysis.schema import Component, ComponentKind
 from wiki import markdown
 from wiki.components.addresses import component_url
+from wiki.experiments.models import Experiment
 from wiki.experiments.results import StoreError
 from wiki.experiments.texts import is_name
-from wiki.texts.embeds import Embed, fills_embeds
+from wiki.texts.embeds import Embed, Embedded, EmbeddedExperiment, fills_embeds
 
 from . import head_figures, layer_figures, model_figures, neuron_figures  # noqa: F401 (they register their figures)
 from .attention import AttentionView, attention_view
 from .downloads import FIGURES
+from .experiment_list import Listed, listed, with_runs
 from .head_figures import chosen_view, pattern_size, text_source
 from .layer_metrics import layer_metrics
 from .measurements import Measurements, measurements_of
@@ -44,8 +46,41 @@ _SIZE = re.compile(r'<svg [^>]*?width="(\d+)"[^>]*? height="(\d+)"')
 
 
 @fills_embeds
-def fill_embeds(embeds: Sequence[Embed]) -> Mapping[Embed, markdown.Filling]:
+def fill_embeds(embeds: Sequence[Embedded]) -> Mapping[Embedded, markdown.Filling]:
     """What each embed shows, or why it shows nothing; each survey is read once."""
+    of_models = [embed for embed in embeds if isinstance(embed, Embed)]
+    of_experiments = [embed for embed in embeds if isinstance(embed, EmbeddedExperiment)]
+    return {**_of_experiments(of_experiments), **_of_models(of_models)}
+
+
+def _of_experiments(embeds: Sequence[EmbeddedExperiment]) -> Mapping[Embedded, markdown.Filling]:
+    """What came out of experiments: two queries."""
+    if not embeds:
+        return {}
+    asked = {embed.experiment.pk: embed for embed in embeds}
+    found = with_runs(Experiment.objects.filter(pk__in=asked).defer("spec"))
+    return {asked[each.experiment.pk]: _recovered(each) for each in listed(list(found))}
+
+
+def _recovered(found: Listed) -> markdown.Number | markdown.Absent:
+    """The recovered share with its standard error and interval, and the verdict where a criterion was stated."""
+    experiment, run = found.experiment, found.run
+    name = f"x:{experiment.hash[:8]}"
+    if run is None:
+        return markdown.Absent(f"Showing what came out of {name}: {found.state}.")
+    if run.recovered is None:
+        return markdown.Absent(f"Showing what came out of {name}: its page says why there is no recovered share.")
+    by = "uploaded, not run by this server" if run.origin == run.Origin.UPLOADED else "run by this server"
+    return markdown.Number(
+        href=experiment.get_absolute_url(),
+        figure=f"{found.share} {found.doubt}".strip(),
+        rank=" · ".join(filter(None, [found.verdict, by if run.origin == run.Origin.UPLOADED else ""])),
+        title=f"Recovered by {experiment} ({name}) of {experiment.model_id} on {experiment.task}; run {run.pk}, {by}. "
+        "Scrubbing can reject a hypothesis; it never confirms one.",
+    )
+
+
+def _of_models(embeds: Sequence[Embed]) -> Mapping[Embedded, markdown.Filling]:
     surveys = dict.fromkeys((embed.model.slug, embed.asked.get("survey", "")) for embed in embeds)
     read = set(list(surveys)[:MAX_SURVEYS])
     with reading_once():

@@ -10,9 +10,11 @@ from analysis.schema import SLUG, Component, SchemaError
 from wiki.accounts.access import people_visible_to
 from wiki.components.completing import components_like
 from wiki.components.models import LanguageModel
+from wiki.experiments.models import Experiment
 from wiki.lib.prefix import begins_with
 
 from .access import Person, pages_visible_to
+from .experiments import LEAST_DIGITS
 from .models import Alias
 from .targets import key_of
 
@@ -33,13 +35,18 @@ class Completion:
 
 
 def complete_link(typed: str, *, user: Person, model_slug: str) -> list[Completion]:
-    """Components and models, then articles that `user` may see. Five queries at most."""
+    """Components and models, then articles that `user` may see; behind `x:` experiments. Five queries at most."""
+    if typed.startswith("x:"):
+        return _experiments(typed)
     found = complete_embed(typed, model_slug=model_slug)
     return (found + _articles(typed, user=user))[:LIMIT]
 
 
 def complete_embed(typed: str, *, model_slug: str) -> list[Completion]:
-    """Components and models; behind a `?` the metrics of the component. Three queries at most."""
+    """Components and models; behind a `?` the metrics of the component, behind `x:` experiments. Three queries at
+    most."""
+    if typed.startswith("x:"):
+        return _experiments(typed)
     target, question, query = typed.partition("?")
     if question:
         return list(_metrics(target, query))[:LIMIT]
@@ -97,6 +104,13 @@ def _articles(typed: str, *, user: Person) -> list[Completion]:
     pages = pages_visible_to(user).in_bulk([pk for (pk,) in aliases])
     found = dict.fromkeys(pages[pk] for (pk,) in aliases if pk in pages)
     return [Completion(page.title, page.title, "article") for page in found]
+
+
+def _experiments(typed: str) -> list[Completion]:
+    """The newest whose hashes begin so."""
+    found = Experiment.objects.filter(begins_with("hash", typed[2:])).defer("spec")[:LIMIT]
+    named = [(f"x:{each.hash[:LEAST_DIGITS]}", each) for each in found]
+    return [Completion(name, each.title or name, f"experiment on {each.model_id}, {name}") for name, each in named]
 
 
 def _metrics(target: str, query: str) -> Iterator[Completion]:

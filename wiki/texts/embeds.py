@@ -11,9 +11,19 @@ from django.http import QueryDict
 from analysis.schema import Component
 from wiki import markdown
 from wiki.components.models import LanguageModel
+from wiki.experiments.models import Experiment
 
 # The first so many of a text are filled in; what comes after them is a link.
 MAX_FIGURES, MAX_NUMBERS = 20, 200
+
+
+@dataclasses.dataclass(frozen=True)
+class EmbeddedExperiment:
+    """An experiment of which a text embeds what came out."""
+
+    experiment: Experiment
+    is_number = True  # within a sentence
+    is_link = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +52,8 @@ class Embed:
 
 
 # What is left out of the answer is a link.
-Fill = Callable[[Sequence[Embed]], Mapping[Embed, markdown.Filling]]
+Embedded = Embed | EmbeddedExperiment
+Fill = Callable[[Sequence[Embedded]], Mapping[Embedded, markdown.Filling]]
 
 _registered: list[Fill] = []
 
@@ -53,11 +64,12 @@ def fills_embeds(fill: Fill) -> Fill:
     return fill
 
 
-def filled(embeds: Iterable[Embed]) -> Mapping[Embed, markdown.Filling]:
+def filled(embeds: Iterable[Embedded]) -> Mapping[Embedded, markdown.Filling]:
     """What the first of these embeds show."""
     distinct = list(dict.fromkeys(embeds))
     numbers = [embed for embed in distinct if embed.is_number][:MAX_NUMBERS]
-    figures = [embed for embed in distinct if not embed.is_number and embed.alone][:MAX_FIGURES]
-    links = [embed for embed in distinct if embed.is_link and embed.query][:MAX_NUMBERS]
+    of_models = [embed for embed in distinct if isinstance(embed, Embed) and not embed.is_number]
+    figures = [embed for embed in of_models if embed.alone][:MAX_FIGURES]
+    links = [embed for embed in of_models if embed.is_link and embed.query][:MAX_NUMBERS]
     shown = [*numbers, *figures, *links]
     return _registered[0](shown) if _registered and shown else {}

@@ -8,10 +8,12 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from wiki import markdown
 from wiki.components.addresses import component_url
+from wiki.lib.named import address
 
 from .access import Person
 from .addresses import address_of, address_to_write
-from .embeds import Embed, filled
+from .embeds import Embed, Embedded, EmbeddedExperiment, filled
+from .experiments import LEAST_DIGITS, digits_named
 from .models import TargetForm
 from .targets import Resolution, Target, normalise, resolve
 
@@ -71,8 +73,12 @@ def _answers(
     return answers
 
 
-def _embed(written: markdown.Target, found: Resolution | None) -> Embed | None:
-    if written.kind is not markdown.Kind.EMBED or found is None or found.model is None:
+def _embed(written: markdown.Target, found: Resolution | None) -> Embedded | None:
+    if written.kind is not markdown.Kind.EMBED or found is None:
+        return None
+    if found.experiment is not None:
+        return EmbeddedExperiment(found.experiment)
+    if found.model is None:
         return None
     _, sharp, fragment = written.text.partition("#")
     return Embed(found.model, found.component, sharp + fragment or written.query, written.alone)
@@ -82,9 +88,13 @@ def _why_not_shown(written: markdown.Target) -> markdown.Absent | None:
     """Why an embed of what is no part of a model shows nothing."""
     if written.kind is not markdown.Kind.EMBED:
         return None
+    if digits_named(written.text):
+        return markdown.Absent(
+            f"Showing “{written.text}”: expected the beginning of the hash of one experiment, got none's or several's."
+        )
     return markdown.Absent(
-        f"Showing “{written.text}”: expected a model or a part of one that is here, as in ![[gpt2/L5H1]]; "
-        "a text is linked to without the “!”."
+        f"Showing “{written.text}”: expected a model or a part of one that is here, as in ![[gpt2/L5H1]], or an "
+        "experiment, as in ![[x:1a2b3c4d]]; a text is linked to without the “!”."
     )
 
 
@@ -134,21 +144,31 @@ def _words(target: markdown.Target) -> str:
 
 
 def _resolved(written: markdown.Target, target: Target, found: Resolution | None) -> markdown.Resolved | None:
-    """Where a target lies and what it is called; a missing title leads to where it can be written."""
+    """Where a target lies and what it is called."""
     exists = markdown.State.EXISTS
     if found is None:
-        is_title = target.form == TargetForm.TITLE
-        return (
-            markdown.Resolved(address_to_write(written.text), written.text, markdown.State.MISSING)
-            if is_title
-            else None
-        )
+        return _missing(written, target)
     if found.component is not None:
         assert found.model is not None
         return markdown.Resolved(component_url(found.model, found.component), written.text, exists)
-    if found.model is not None:
-        return markdown.Resolved(found.model.get_absolute_url(), written.text, exists)
     if found.user is not None:
         return markdown.Resolved(found.user.get_absolute_url(), f"@{found.user.username}", exists)
+    if found.experiment is not None:
+        label = f"x:{found.experiment.hash[:LEAST_DIGITS]}"
+        return markdown.Resolved(found.experiment.get_absolute_url(), label, exists)
+    if found.model is not None:
+        return markdown.Resolved(found.model.get_absolute_url(), written.text, exists)
     assert found.page is not None
     return markdown.Resolved(address_of(found.page), written.text, exists)
+
+
+def _missing(written: markdown.Target, target: Target) -> markdown.Resolved | None:
+    """A missing title leads to where it can be written, an experiment to where it is said whether none begins so, or
+    several."""
+    if digits := digits_named(written.text):
+        href = address("experiment-by-beginning", digits)
+    elif target.form == TargetForm.TITLE:
+        href = address_to_write(written.text)
+    else:
+        return None
+    return markdown.Resolved(href, written.text, markdown.State.MISSING)

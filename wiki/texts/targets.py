@@ -1,7 +1,8 @@
 """From the words of a link to what they name.
 
-A target is text: `gpt2/L5H1`, `gpt2`, `ioi`, `@alice`, `a/12`. `normalise` gives it one spelling without looking at the
-database, so a link can be written before there is what it names, and outlives it. `resolve` looks, for many at once.
+A target is text: `gpt2/L5H1`, `gpt2`, `ioi`, `@alice`, `a/12`, `x/1a2b3c4d`. `normalise` gives it one spelling without
+looking at the database, so a link can be written before there is what it names, and outlives it. `resolve` looks, for
+many at once.
 """
 
 from __future__ import annotations
@@ -18,13 +19,15 @@ from django.db.models.functions import Concat
 from analysis.schema import SLUG, Component, SchemaError
 from wiki.accounts.models import User
 from wiki.components.models import LanguageModel
+from wiki.experiments.models import Experiment
 from wiki.lib.prepared import objects, padded, rows
 
 from .access import pages_visible_to, person_of, sight_of
+from .experiments import digits_named, experiments_beginning
 from .models import Alias, Kind, Page, TargetForm
 
 MAX_LENGTH = 200
-_ADDRESS = re.compile(r"a/[1-9][0-9]{0,17}|x/[0-9a-f]{64}", re.ASCII)
+_ADDRESS = re.compile(r"a/[1-9][0-9]{0,17}", re.ASCII)
 _PERSON = re.compile(r"@[\w.@+-]{1,150}")
 
 
@@ -44,6 +47,7 @@ class Resolution:
     component: Component | None = None
     page: Page | None = None
     user: User | None = None  # with its key and name alone
+    experiment: Experiment | None = None
 
 
 def normalise(words: str, *, scope: str = "") -> Target | None:
@@ -55,6 +59,8 @@ def normalise(words: str, *, scope: str = "") -> Target | None:
         return Target(TargetForm.PERSON, words)
     if _ADDRESS.fullmatch(words):
         return Target(TargetForm.ADDRESS, words)
+    if digits := digits_named(words):
+        return Target(TargetForm.ADDRESS, f"x/{digits}")
     slug, slash, name = words.rpartition("/")
     slug = slug.strip() if slash else scope
     if SLUG.fullmatch(slug) and (component := _parsed(name)):
@@ -76,7 +82,8 @@ def _parsed(name: str) -> Component | None:
 
 
 def resolve(targets: Iterable[Target], *, user: User | AnonymousUser) -> dict[Target, Resolution]:
-    """What these targets name, of what `user` may see; left out is what names nothing. Three queries, however many."""
+    """What these targets name, of what `user` may see; left out is what names nothing. Three queries, however
+    many, and one more where experiments are named."""
     wanted = set(targets)
     by_form = {form: {target.text for target in wanted if target.form == form} for form in TargetForm}
     slugs = by_form[TargetForm.TITLE] | {text.partition("/")[0] for text in by_form[TargetForm.COMPONENT]}
@@ -88,6 +95,8 @@ def resolve(targets: Iterable[Target], *, user: User | AnonymousUser) -> dict[Ta
     people = padded(sorted(name[1:] for name in by_form[TargetForm.PERSON]), "")
     # titles and people in one query: the name, and the row that it is the name of
     names = dict(rows(_names, (len(titles),), *titles, *people))
+    digits = [text[2:] for text in by_form[TargetForm.ADDRESS] if text.startswith("x/")]
+    experiments = {f"x/{each}": found for each, found in experiments_beginning(digits).items()}
     notes = {text: int(text[2:]) for text in by_form[TargetForm.ADDRESS] if text.startswith("a/")}
     keys = [*(pk for name, pk in names.items() if name[0] != "@"), *notes.values()]
     pages = {page.pk: page for page in objects(_pages, *sight_of(user), *padded(sorted(keys), 0))}
@@ -102,6 +111,8 @@ def resolve(targets: Iterable[Target], *, user: User | AnonymousUser) -> dict[Ta
             return Resolution(user=User(pk=names[text], username=text[1:])) if text in names else None
         if target.form == TargetForm.TITLE and text in models:
             return Resolution(model=models[text])
+        if text in experiments:
+            return Resolution(experiment=experiments[text])
         page = pages.get(names.get(text) or notes.get(text) or 0)
         return Resolution(page=page) if page else None
 

@@ -34,6 +34,7 @@ from ..experiment_shown import (
 )
 from ..hypothesis_form import as_yaml
 from ..hypothesis_words import claim_of
+from ..naming_texts import texts_naming
 from ..responses import data_response
 from ..scrub_scale import Scale, doubt_of, percent
 
@@ -119,8 +120,9 @@ def _page(request: HttpRequest, experiment: Experiment, *, refusal: str = "", st
         "tree": drawn_tree(experiment, question, figures),
         "yaml": as_yaml({"title": experiment.title, **experiment.spec} if experiment.title else experiment.spec),
         "may_experiment": may_experiment(request.user),
+        "named_in": texts_naming(experiment, user=request.user),
         "json_url": json_url,
-        "absolute_json_url": request.build_absolute_uri(json_url),
+        "site_url": request.build_absolute_uri("/").rstrip("/"),
         **_progress_context(request, experiment, runs),
     }
     return render(request, "pages/experiment.html", context, status=status)
@@ -161,6 +163,7 @@ def experiment_json(request: HttpRequest, experiment_hash: str) -> JsonResponse:
         "asked_at": experiment.asked_at.isoformat(),
         "spec": experiment.spec,
         "runs": [shown.to_json() for shown in runs],
+        "named_in": [text.to_json() for text in texts_naming(experiment, user=request.user)],
     }
     if chosen and read:
         data |= {"run": chosen.run.pk, "result": read.figures, "worst": read.worst}
