@@ -127,8 +127,12 @@ ROWS = {
     "api/jobs/<int:job_id>/renew/": Row("/api/jobs/1/renew/", post=NOBODY___, closed=False),
     "api/jobs/<int:job_id>/finish/": Row("/api/jobs/1/finish/", post=NOBODY___, closed=False),
     "api/jobs/<int:job_id>/fail/": Row("/api/jobs/1/fail/", post=NOBODY___, closed=False),
+    # by access keys alone: sessions are not read
+    "upload-run": Row("/api/runs/", post="401  401  401  401  401  401", closed=False),
     # --- accounts, people, groups
     "settings": Row("/accounts/settings/", SIGNED_IN, _sent(SIGNED_IN), {"shown_name": "A"}, closed=False),
+    "access-keys": Row("/accounts/keys/", SIGNED_IN, _sent(SIGNED_IN), {"name": "Mine", "days": "30"}, closed=False),
+    "remove-access-key": Row("/accounts/keys/{access_key}/remove/", post="no   none none yes  none none", closed=False),
     "invitations": Row("/accounts/invitations/", MODERATOR, _sent(MODERATOR), {"email": "", "role": "2"}, closed=False),
     "invitation": Row("/accounts/invitation/{token}/", LET_IN___, closed=False),
     "person": Row(

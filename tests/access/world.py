@@ -10,6 +10,7 @@ from django.contrib.auth.models import AnonymousUser
 from tests.pages.building import build_measured_model
 from tests.pages.building_scrubs import build_experiment, finish_run
 from tests.pages.building_texts import build_prompt
+from wiki.accounts.access_keys import make_key
 from wiki.accounts.groups import create_group
 from wiki.accounts.invitations import invite
 from wiki.accounts.models import Role, User
@@ -101,6 +102,7 @@ def build_world() -> World:
     surveys = {survey.dataset: survey.hash for survey in model.surveys.all()}
     words = {
         "token": invite(moderator, email="", role=Role.READER)[1],
+        "access_key": str(make_key(author, name="Mine", days=30)[0].pk),
         "group": create_group("Tests", lead=author, created_by=moderator).slug,
         "prompt": build_prompt(model).hash,
         "survey": surveys["bundled-texts"],

@@ -20,7 +20,7 @@ from tests.pages import building, building_texts
 from tests.pages.building import build_measured_model, build_model
 from tests.pages.building_scrubs import question_about, random_run
 from tests.pages.building_texts import build_prompt
-from wiki.accounts.models import Invitation, ResearchGroup, Role, User
+from wiki.accounts.models import AccessKey, Invitation, ResearchGroup, Role, User
 from wiki.components.models import LanguageModel
 from wiki.experiments.models import Experiment, Job, Measurement, NamedPart, Run
 from wiki.following.models import Notification, Reason
@@ -95,8 +95,12 @@ def _fill_people(world: HostileWorld, alice: User) -> None:
         Invitation(token_sha256=f"{n}", invited_by=alice, email=email, expires_at=until)
         for n, email in enumerate(vectors_of("accounts.Invitation.email"))
     )
+    AccessKey.objects.bulk_create(
+        AccessKey(secret_sha256=f"{n}", owner=world.viewer, name=name, expires_at=until)
+        for n, name in enumerate(vectors_of("accounts.AccessKey.name"))
+    )
     ResearchGroup.objects.get(slug="group-0").members.add(*people[:10], through_defaults={"added_by": alice})
-    world.addresses += ["/groups/", "/groups/group-0/", "/accounts/invitations/", "/people/alice/"]
+    world.addresses += ["/groups/", "/groups/group-0/", "/accounts/invitations/", "/accounts/keys/", "/people/alice/"]
     world.addresses += [f"/search/?q=person-{n:02}&kind=person" for n in range(15)]
 
 

@@ -10,6 +10,7 @@ from allauth.socialaccount.forms import SignupForm as SocialSignupForm
 from django import forms
 from django.core.validators import RegexValidator
 
+from .access_keys import LENGTHS
 from .adapter import invitation_of
 from .invitations import ROLES
 
@@ -63,6 +64,11 @@ class InvitationForm(forms.Form):
 class GroupForm(forms.Form):
     name = forms.CharField(max_length=100)
     lead = forms.CharField(max_length=150, help_text="The name of an account here.")
+
+
+class AccessKeyForm(forms.Form):
+    name = forms.CharField(max_length=100, help_text="What it is for, as “notebook on my laptop”.")
+    days = forms.TypedChoiceField(label="Open for", coerce=int, choices=list(LENGTHS.items()), initial=90)
 
 
 class SettingsForm(forms.Form):

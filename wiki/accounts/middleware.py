@@ -15,8 +15,9 @@ from django.utils.cache import patch_cache_control
 from .demo import may_sign_in
 from .models import User
 
-# What signs people in, says whether the site is well, and is signed by workers; static files are answered before.
-OPEN = ("/accounts/", "/health/", "/api/jobs/")
+# What signs people in, says whether the site is well, is signed by workers or asks for an access key; static files are
+# answered before.
+OPEN = ("/accounts/", "/health/", "/api/jobs/", "/api/runs/")
 DATA = (".json", ".atom", ".u8", ".f32")
 SENTENCE = "Reading this site: expected somebody who is signed in, got nobody."
 

@@ -134,3 +134,25 @@ class Invitation(models.Model):
         if self.used_at:
             return "used"
         return "expired" if self.expires_at <= timezone.now() else "open"
+
+
+class AccessKey(models.Model):
+    """By which a notebook acts for a person. The secret is shown when it is made and not kept; who takes a key back
+    removes it."""
+
+    secret_sha256 = models.CharField(max_length=64, unique=True)
+    owner = models.ForeignKey(User, on_delete=models.CASCADE, related_name="access_keys")
+    name = models.CharField(max_length=100)  # for its owner, who may have several
+    created_at = models.DateTimeField(default=timezone.now)
+    expires_at = models.DateTimeField()
+    used_at = models.DateTimeField(null=True)  # for the last time; NULL: never
+
+    class Meta:
+        ordering = ["-created_at", "-id"]
+
+    def __str__(self) -> str:
+        return f"access key of {self.owner}"
+
+    @property
+    def is_expired(self) -> bool:
+        return self.expires_at <= timezone.now()

@@ -62,29 +62,34 @@ def ask_for_experiment(question: Question, model: LanguageModel, *, user: User) 
     asked before; where no run of the server is finished or under way, with one more. `ExperimentError` where
     somebody has too many under way."""
     with transaction.atomic():
-        experiment, is_new = Experiment.objects.get_or_create(
-            hash=question.hash,
-            defaults={
-                "model": model,
-                "task": question.task,
-                "title": question.title,
-                "spec": _asked(question),
-                "criterion": question.hypothesis.criterion,
-                "asked_by": user,
-            },
-        )
-        if is_new:
-            NamedPart.objects.bulk_create(
-                NamedPart(experiment=experiment, model=model, component=component, role=role, node=node[:200])
-                for component, role, node in components_named(question, model, parallel=is_parallel(model))
-            )
-        # of two who ask at once the second waits here, and then finds the first one's run
-        Experiment.objects.select_for_update().get(pk=experiment.pk)
+        experiment = keep_experiment(question, model, user=user)
         own = experiment.runs.filter(origin=Run.Origin.SERVER).exclude(job__state=Job.State.FAILED)
         if not own.exists():
             _new_run(experiment, user=user, seed=question.hypothesis.seed)
-        if is_new:
-            experiment_changed.send(Experiment, experiment=experiment)
+    return experiment
+
+
+def keep_experiment(question: Question, model: LanguageModel, *, user: User) -> Experiment:
+    """The experiment of this question, which has no problem: a new one, or the one that was asked before. Within a
+    transaction: of two who ask at once the second waits here, and then finds what the first did."""
+    experiment, is_new = Experiment.objects.get_or_create(
+        hash=question.hash,
+        defaults={
+            "model": model,
+            "task": question.task,
+            "title": question.title,
+            "spec": _asked(question),
+            "criterion": question.hypothesis.criterion,
+            "asked_by": user,
+        },
+    )
+    if is_new:
+        NamedPart.objects.bulk_create(
+            NamedPart(experiment=experiment, model=model, component=component, role=role, node=node[:200])
+            for component, role, node in components_named(question, model, parallel=is_parallel(model))
+        )
+        experiment_changed.send(Experiment, experiment=experiment)
+    Experiment.objects.select_for_update().get(pk=experiment.pk)
     return experiment
 
 
