@@ -1,5 +1,6 @@
 # `make run`: a browsable wiki from nothing. `make operator`: an account that adds models to it.
 # `make test`: every test. `make check`: linters, types, layers.
+# `make replicate`: published results of causal scrubbing on models that come with Loupe, from nothing, in some minutes.
 # `make bench`: how fast it is, against the limits it set itself; docs/performance.md is made by it.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
@@ -7,7 +8,7 @@ BIN := $(VENV)/bin
 # tests in two processes, each file in one
 IN_TWO := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: run operator test check shots bench
+.PHONY: run operator test check shots replicate bench
 .DELETE_ON_ERROR:
 
 run: $(VENV)/requirements.txt
@@ -31,6 +32,9 @@ check: $(VENV)/requirements-test.txt
 
 shots: $(VENV)/requirements-test.txt
 	@$(BIN)/python -m tests.shots
+
+replicate: $(VENV)/requirements.txt
+	@$(BIN)/python -m analysis replicate
 
 bench: $(VENV)/requirements-test.txt
 	@$(BIN)/python -m tests.benchmarks

@@ -2,8 +2,8 @@
 
 `models` lists the models of the store, `models add NAME` adds one of the hub or of a folder; `survey MODEL DATASET`
 measures; `show MODEL COMPONENT` prints what surveys say of a component; `train ORGANISM --out FOLDER` trains anew one
-of the models that Loupe trained itself; `scrub FILE` runs the experiment of a file. `prepare MODEL` is for the site's
-start.
+of the models that Loupe trained itself; `scrub FILE` runs the experiment of a file; `replicate` runs the
+replications of published results anew. `prepare MODEL` is for the site's start.
 The data folder is LOUPE_DATA, else `.loupe` beside this package, as `make run` has it.
 """
 
@@ -39,6 +39,8 @@ def parse_arguments() -> argparse.Namespace:
 
     ask = commands.add_parser("scrub", help="run the experiment of a file (YAML or JSON), print and keep its figures")
     ask.add_argument("file", help="as docs/experiment.schema.json has it")
+
+    commands.add_parser("replicate", help="run the replications of published results anew, and record them")
 
     look = commands.add_parser("show", help="print what surveys say of a component")
     look.add_argument("model")

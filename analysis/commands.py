@@ -23,13 +23,16 @@ from analysis.models import add_from_source, bundled_slugs, model_path, prepare_
 from analysis.organisms import OrganismError
 from analysis.organisms.table import train_organism
 from analysis.plans import planned_spec
+from analysis.replications import replicate as replications
+from analysis.replications.recorded import ReplicationError
 from analysis.schema import Component, ComponentKind, SchemaError, Sizes, SurveySpec, WeightsSpec
 from analysis.scrubbing.experiment import read_experiment
 from analysis.scrubbing.fields import HypothesisError
 from analysis.scrubbing.graph import ScrubError
 from analysis.scrubbing.plan import PlanError
-from analysis.scrubbing.printing import lines_of, lines_of_search
-from analysis.scrubbing.run import publish_run, scrub
+from analysis.scrubbing.printing import lines_of, lines_of_search, share
+from analysis.scrubbing.recovery import Recovered
+from analysis.scrubbing.run import OnProgress, publish_run, scrub
 from analysis.sources import ModelError
 from analysis.store import (
     Artifact,
@@ -54,6 +57,7 @@ SAID_CLEARLY = (
     ModelError,
     OrganismError,
     PlanError,
+    ReplicationError,
     SchemaError,
     ScrubError,
     StoreError,
@@ -94,6 +98,8 @@ def _run(arguments: argparse.Namespace, store: Path) -> None:
             train(arguments.organism, arguments.out)
         case "scrub":
             scrub_file(store, Path(arguments.file))
+        case "replicate":
+            replicate_all(store)
         case "show":
             show(store, arguments.model, arguments.component)
 
@@ -132,6 +138,23 @@ def scrub_file(store: Path, file: Path) -> None:
     artifact = publish_run(run, store)
     print(*lines_of(run.result), *lines_of_search(run.searched, split=experiment.split), sep="\n")
     print(f"Its samples are in {address_of(artifact.path)}.")
+
+
+def replicate_all(store: Path) -> None:
+    """Run all replications from nothing, going on where they were stopped, and print each row beside its figure."""
+    folder = store.parent / "replicating"
+    with tqdm(total=len(replications.keys()), unit="row") as bar:
+
+        def on_row(key: str) -> OnProgress:
+            def on_progress(share: float, doing: str) -> None:
+                bar.set_description(f"{key}, {doing}, {100 * share:.0f} %")
+                bar.update(share == 1.0)
+
+            return on_progress
+
+        recorded = replications.replicate(store, folder, on_row=on_row)
+    for key, row in recorded["rows"].items():
+        print(f"{key}: {share(Recovered(**row['result']['recovered']))}")
 
 
 def list_models(store: Path) -> None:

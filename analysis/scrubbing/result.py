@@ -206,6 +206,11 @@ def warnings(result: Result) -> list[str]:
             f"Errors cancel: the loss of a sample moves by {result.loss_change.value:.3g} in the mean, up or down, the "
             f"mean loss by {of_mean:.3g} only."
         )
+    if result.recovered.low is not None and result.recovered.low > 1:
+        found.append(
+            f"More than 100 % is recovered (its interval begins at {100 * result.recovered.low:.1f} %): what the "
+            "hypothesis leaves out makes the model worse, so it does something."
+        )
     if result.paths_intact > PERMISSIVE:
         found.append(
             f"The hypothesis is permissive: {100 * result.paths_intact:.0f} % of the paths from the input to the "

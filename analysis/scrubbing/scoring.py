@@ -104,12 +104,14 @@ class Scorer:
         other = None if wrong is None else torch.from_numpy(wrong).to(flat.device)
         step = max(1, LOGITS // max(self.graph.parts.sizes.d_vocab, 1))
         for start in range(0, len(flat), step):
-            logits = self.graph.readout(self.graph.model, flat[start : start + step]).double()
-            of_right = logits.gather(1, right[start : start + step, None])[:, 0]
+            logits = self.graph.readout(self.graph.model, flat[start : start + step])
+            if self.metric is TaskMetric.CLASS_LOSS:
+                logits = logits.double()  # few classes; of a whole vocabulary this would cost more than the span
+            of_right = logits.gather(1, right[start : start + step, None])[:, 0].double()
             if other is not None:
-                values.append(of_right - logits.gather(1, other[start : start + step, None])[:, 0])
+                values.append(of_right - logits.gather(1, other[start : start + step, None])[:, 0].double())
                 continue
-            values.append(logits.logsumexp(1) - of_right)
+            values.append(logits.logsumexp(1).double() - of_right)
             if self.metric is TaskMetric.CLASS_LOSS:
                 classes.append(logits.log_softmax(1))
         together = torch.cat(values).cpu().numpy()
