@@ -8,8 +8,9 @@ urlpatterns = [
     path("", include("wiki.moderation.urls")),
     path("", include("wiki.search.urls")),
     path("", include("wiki.following.urls")),
-    path("", include("wiki.texts.urls")),
+    # before texts: /w/replications/ is no article
     path("", include("wiki.pages.urls")),
+    path("", include("wiki.texts.urls")),
 ]
 
 handler400 = "wiki.pages.errors.bad_request"

@@ -31,6 +31,7 @@ class Donors:
     def __init__(self, graph: Graph, n_rows: int) -> None:
         self.graph, self.n_rows = graph, n_rows
         self.rows_run = 0
+        self.layer_rows = 0  # layers that were computed on rows
         self._kept: dict[str, Tensor] = {}
         self._where: dict[str, Int[np.ndarray, " rows"]] = {}  # −1: not kept
         self._whole: set[str] = set()  # kept of every row
@@ -72,7 +73,9 @@ class Donors:
         for batch in np.split(all_rows, range(size, len(all_rows), size)):
             of_batch = {name: np.isin(batch, rows, assume_unique=True) for name, rows in missing.items()}
             of_batch = {name: chosen for name, chosen in of_batch.items() if chosen.any()}
-            values = self.graph.run(batch, sorted({_part_of(name)[0] for name in of_batch}))
+            parts = sorted({_part_of(name)[0] for name in of_batch})
+            self.layer_rows += self.graph.cost(batch, parts)
+            values = self.graph.run(batch, parts)
             for name, chosen in of_batch.items():
                 part, at = _part_of(name)
                 value = values[part] if at is None else values[part][:, at]

@@ -246,12 +246,12 @@ def _read_for_the_last_time(spans: Spans, wiring: Wiring, stage: tuple[int, int]
     return [index for index in range(len(wiring.evaluations) - 1) if index not in later]
 
 
-def layer_rows(graph: Graph, wiring: Wiring, plan: Plan, *, rows_run: int) -> int:
-    """How many layers were evaluated on how many sequences: those of the rows that were run, and for each node those
-    between it and its children."""
+def layer_rows(graph: Graph, wiring: Wiring, plan: Plan, *, run: int) -> int:
+    """How many layers were evaluated on how many sequences: `run` of rows alone, and for each node those between it and
+    its children."""
     computed = {
         (evaluation.node, layer): plan.rows[evaluation.draw].size
         for evaluation in wiring.internal
         if (layer := graph.layer(evaluation.part)) is not None
     }
-    return rows_run * graph.layers + sum(computed.values())
+    return run + sum(computed.values())

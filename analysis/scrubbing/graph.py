@@ -42,6 +42,9 @@ class Graph(Protocol):
     def run(self, rows: Int[np.ndarray, " items"], parts: Collection[str]) -> Mapping[str, Tensor]:
         """The values of parts on rows, nothing replaced."""
 
+    def cost(self, rows: Int[np.ndarray, " items"], parts: Collection[str]) -> int:
+        """How many layers are computed on how many rows when these parts are run."""
+
     def compute(self, part: str, inputs: Mapping[Slot, Tensor], *, mask_rows: Int[np.ndarray, " items"]) -> Tensor:
         """A part's value from its inputs' values, with the padding masks of these rows."""
 

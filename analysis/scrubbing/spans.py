@@ -15,7 +15,8 @@ from analysis.scrubbing.fast import Sources, read_clean
 from analysis.scrubbing.graph import Slot
 from analysis.scrubbing.parts import ROOT, place_of
 from analysis.scrubbing.plan import Plan
-from analysis.scrubbing.transformer import TransformerGraph, before, middle
+from analysis.scrubbing.streams import before, middle
+from analysis.scrubbing.transformer import TransformerGraph
 from analysis.scrubbing.wiring import Draw, Evaluation, Replaced, Wiring
 
 _STAGES = {"q": 0, "k": 0, "v": 0, "head": 1, "mlp": 2, "neurons": 2}

@@ -147,12 +147,12 @@ class Subject:
         """Scrub a hypothesis by the fast evaluator and score what comes out against the reference rows."""
         plan = plan or self.plan(hypothesis)
         wiring = wire(hypothesis, self.graph.parts)
-        before, pieces = self.donors.rows_run, []
+        before, pieces = self.donors.layer_rows, []
         for samples, streams in scrub_fast(self.spans, wiring, plan, donors=self.donors):
             pieces.append(self.scorer.score(streams, plan.reference[samples], at=self.spans.read_at))
             if on_progress:
                 on_progress(samples.stop, plan.n)
-        cost = layer_rows(self.graph, wiring, plan, rows_run=self.donors.rows_run - before)
+        cost = layer_rows(self.graph, wiring, plan, run=self.donors.layer_rows - before)
         return Scrubbed(hypothesis, plan, wiring, join(pieces), cost)
 
     def ends(self, hypothesis: Hypothesis, plan: Plan) -> Ends:

@@ -49,6 +49,9 @@ class ToyGraph:
             values[name] = function(*(values[read] for read in inspect.signature(function).parameters))
         return {part: values[part] for part in parts}
 
+    def cost(self, rows: Int[np.ndarray, " items"], parts: Collection[str]) -> int:
+        return self.layers * len(rows)
+
     def compute(self, part: str, inputs: Mapping[Slot, Values], *, mask_rows: Int[np.ndarray, " items"]) -> Values:
         function = self.functions[part]
         return function(*(inputs[read, None] for read in inspect.signature(function).parameters))

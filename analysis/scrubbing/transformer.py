@@ -8,10 +8,8 @@ final norm [items, pos, d_model]. An estimated head, and its shares, are what th
 
 from __future__ import annotations
 
-import contextlib
 import copy
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -24,6 +22,8 @@ from analysis.schema import Sizes
 from analysis.scrubbing.attending import Attended, attend, attending, call_at, read_calls
 from analysis.scrubbing.graph import ScrubError, Slot
 from analysis.scrubbing.parts import EMBED, ROOT, TransformerParts, place_of
+from analysis.scrubbing.reading import Reading
+from analysis.scrubbing.streams import Streams, before, beginning_at, ending_after, layer_of
 
 Readout = Callable[[nn.Module, Float[Tensor, "*positions d_model"]], Float[Tensor, "*positions d_vocab"]]
 # Of an estimated head: what each row's positions are estimated to add.
@@ -32,16 +32,6 @@ Estimates = Mapping[str, Callable[[Int[np.ndarray, " items"]], Float[Tensor, "it
 
 # So many numbers are in a residual stream of a batch.
 BATCH_VALUES = 2**20
-
-
-def before(layer: int) -> str:
-    """The residual stream that enters a layer: no part, but what its parts read."""
-    return f"before {layer}"
-
-
-def middle(layer: int) -> str:
-    """The residual stream that a layer's MLP reads."""
-    return f"middle {layer}"
 
 
 class TransformerGraph:
@@ -67,6 +57,7 @@ class TransformerGraph:
         self.family, self.blocks = family_of(model.config), layers_of(model)
         self.calls = read_calls(model, tokens.shape[1])
         self.w_o = [attention_weights(model, layer) for layer in range(parts.sizes.n_layers)]
+        self.streams = Streams(parts.sizes.n_layers, len(tokens))
         has_mlp = bool(parts.sizes.d_mlp)
         self.neurons = [neuron_weights(model, layer).writes for layer in range(parts.sizes.n_layers) if has_mlp]
 
@@ -98,12 +89,45 @@ class TransformerGraph:
         pieces = [self._run(batch, parts) for batch in np.split(rows, range(self.batch, len(rows), self.batch))]
         return {part: torch.cat([piece[part] for piece in pieces]) for part in parts}
 
+    def cost(self, rows: Int[np.ndarray, " items"], parts: Collection[str]) -> int:
+        """How many layers are computed on how many rows when these parts are run."""
+        layers = len(self._by_layer(parts)) if self.streams.has(rows) else self.layers
+        return layers * len(rows)
+
+    def _by_layer(self, parts: Collection[str]) -> dict[int, list[str]]:
+        """The parts by the layer that must be run for them."""
+        found: dict[int, list[str]] = {}
+        for part in parts:
+            found.setdefault(layer_of(part, self.layers), []).append(part)
+        return found
+
     @torch.no_grad()
     def _run(self, rows: np.ndarray, parts: Collection[str]) -> dict[str, Tensor]:
-        reading = _Reading(self, set(parts))
-        index = torch.from_numpy(rows).to(self.tokens.device)
+        if self.streams.has(rows):
+            pieces = [self._run_layer(rows, layer, of) for layer, of in self._by_layer(parts).items()]
+            return {part: value for piece in pieces for part, value in piece.items()}
+        keeps = self.streams.fits(torch.empty(self.n_positions, self.d_model, dtype=self.w_o[0].o.dtype))
+        entering = [before(layer) for layer in range(self.layers)] if keeps else []
+        reading = Reading(self, {*parts, *entering})
         with reading.hooks():
-            self.model(input_ids=self.tokens[index], attention_mask=self.mask[index].long(), use_cache=False)
+            self._forward(rows)
+        if keeps:
+            self.streams.keep(rows, [reading.values[name] for name in entering])
+        return self._read(reading, rows, parts)
+
+    def _run_layer(self, rows: np.ndarray, layer: int, parts: Collection[str]) -> dict[str, Tensor]:
+        """The values of parts of one layer on rows whose streams are kept."""
+        reading = Reading(self, set(parts))
+        stream = self.streams.entering(layer, rows)
+        with beginning_at(self.blocks, layer, stream), reading.hooks(), ending_after(self.blocks[layer]):
+            self._forward(rows)
+        return self._read(reading, rows, parts)
+
+    def _forward(self, rows: np.ndarray) -> None:
+        index = torch.from_numpy(rows).to(self.tokens.device)
+        self.model(input_ids=self.tokens[index], attention_mask=self.mask[index].long(), use_cache=False)
+
+    def _read(self, reading: Reading, rows: np.ndarray, parts: Collection[str]) -> dict[str, Tensor]:
         for head in self.parts.estimated & set(reading.values):
             output = reading.values[head] = self.output(head, reading.values[head])
             estimate = reading.values[f"{head}.estimate"] = self.estimates[head](rows).to(output)
@@ -253,72 +277,3 @@ def refuse_unless_parts_add_up(model: PreTrainedModel) -> None:
 def parts_of(model: PreTrainedModel, sizes: Sizes) -> TransformerParts:
     """The parts of a model, no rewrites."""
     return TransformerParts(sizes, parallel=is_parallel(model.config))
-
-
-class _Reading:
-    """What one forward pass gives of the parts and streams that are wanted."""
-
-    def __init__(self, graph: TransformerGraph, wanted: set[str]) -> None:
-        self.graph, self.values = graph, dict[str, Tensor]()
-        streams = {part for part in wanted if part in (ROOT, EMBED) or " " in part}
-        self.streams = streams
-        shares = {part for part in wanted - streams if graph.parts.carrier(part) in graph.parts.estimated}
-        self.wanted = wanted - shares | {graph.parts.carrier(part) for part in shares}
-        self.by_layer: dict[int, list[str]] = {}
-        for part in self.wanted - streams:
-            self.by_layer.setdefault(place_of(part).layer, []).append(part)
-
-    @contextlib.contextmanager
-    def hooks(self) -> Iterator[None]:
-        handles: list[Any] = []
-        try:
-            for layer, block in enumerate(self.graph.blocks):
-                handles += self._of_layer(layer, block)
-            with attending(self.graph.model, self._at_attention):
-                yield
-        finally:
-            for handle in handles:
-                handle.remove()
-
-    def _at_attention(self, layer: int, attended: Attended) -> None:
-        for part in self.by_layer.get(layer, []):
-            match place_of(part).kind:
-                case "head":
-                    self.values[part] = attended.z[:, :, place_of(part).head]
-                case "q" | "k" | "v":
-                    self.values[part] = self.graph.slot(part, attended)
-
-    def _of_layer(self, layer: int, block: nn.Module) -> list[Any]:
-        graph, handles = self.graph, []
-
-        def at_start(module: nn.Module, inputs: tuple[Any, ...]) -> None:
-            for name in self.streams & ({before(layer), EMBED} if layer == 0 else {before(layer)}):
-                self.values[name] = inputs[0]
-            if middle(layer) in self.streams:
-                self.values[middle(layer)] = inputs[0]
-
-        def at_attention(module: nn.Module, inputs: Any, output: Tensor) -> None:
-            self.values[middle(layer)] = self.values[middle(layer)] + output
-
-        def at_neurons(module: nn.Module, inputs: tuple[Any, ...]) -> None:
-            for part in neurons:
-                self.values[part] = inputs[0][..., list(place_of(part).neurons)]
-
-        def at_mlp(module: nn.Module, inputs: Any, output: Tensor) -> None:
-            self.values[f"L{layer}.mlp"] = output
-
-        def at_end(module: nn.Module, inputs: Any, output: Tensor) -> None:
-            self.values[ROOT] = output
-
-        handles.append(block.register_forward_pre_hook(at_start))
-        if middle(layer) in self.streams and not graph.parts.parallel:
-            added = block.get_submodule(graph.family.attention_added)
-            handles.append(added.register_forward_hook(at_attention))
-        neurons = [part for part in self.by_layer.get(layer, []) if place_of(part).kind == "neurons"]
-        if neurons and graph.family.w_out:
-            handles.append(block.get_submodule(graph.family.w_out).register_forward_pre_hook(at_neurons))
-        if graph.family.mlp_added and f"L{layer}.mlp" in self.wanted:
-            handles.append(block.get_submodule(graph.family.mlp_added).register_forward_hook(at_mlp))
-        if layer == len(graph.blocks) - 1 and ROOT in self.streams:
-            handles.append(block.register_forward_hook(at_end))
-        return handles

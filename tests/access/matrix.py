@@ -179,6 +179,8 @@ ROWS = {
     "change-tags": Row("/a/{page}/tags/", post=SENT, data={"tags": "heads"}),
     "retract": Row("/a/{page}/retract/", post=RETRACT, data={"reason": "Wrong"}),
     "orphans-json": Row("/orphans.json", EVERYBODY, shows=("published", "retracted", "hidden")),
+    "replications": Row("/w/replications/", EVERYBODY),
+    "replications-json": Row("/w/replications.json", EVERYBODY),
     "orphans": Row("/orphans/", EVERYBODY, shows=("published", "retracted", "hidden")),
     # --- finding and following
     "search": Row("/search/?q=edited", EVERYBODY, shows=("published", "hidden")),

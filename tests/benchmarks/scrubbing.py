@@ -34,11 +34,12 @@ ABOUT = (
     "scoring, from nothing and then for a further hypothesis on the same rows. Against one bare forward pass of the "
     "body for each datum of each sample, which is timed on some thousand rows in batches of 256 and multiplied. "
     "Layer-rows (one layer on one sequence) are counted and compared with U·L + N·Σ span. Before that three nodes on "
-    "SmolLM2 (a head, and another that its keys read) and repeated random tokens, once more with other draws."
+    "SmolLM2 (a head, and another that its keys read) on as many rows of repeated random tokens as samples; then on "
+    "the same rows with other draws, which run no row, and with other heads, which run one layer of each row."
 )
 SAMPLES, ROWS = 4_000, 20_000
 FORWARD_ROWS = 2_048
-TEXT_SAMPLES, TEXT_ROWS, TEXT_POSITIONS = 256, 512, 64
+TEXT_SAMPLES, TEXT_ROWS, TEXT_POSITIONS = 256, 256, 64
 LAYERS = 3
 # Layers between each node and the lowest of its children, by hand.
 SPANS = {"out": 2, "count early": 1, "count late": 1, "horizon": 1}
@@ -96,36 +97,44 @@ def of_text(model: PreTrainedModel, rows: TaskRows, *, samples: int = TEXT_SAMPL
     """Three nodes on a language model: the output, a head of the last layer but one, and what its keys read."""
     subject = subject_of(model, rows, task="induction-random")
     layers = subject.graph.layers
-    top, below = f"L{layers - 2}H0", f"L{layers - 3}H0"
-    kv_head = f"L{layers - 2}KV0"
-    data = {
-        "model": "paren-balance",
-        "model_hash": "0" * 64,
-        "task": "induction-random",
-        "n": samples,
-        "nodes": [
-            {"name": "out", "parts": ["out"]},
-            {"name": "induction", "parent": "out", "parts": [top], "via": ["*"], "sampler": "unconditional"},
-            {
-                "name": "previous",
-                "parent": "induction",
-                "parts": [below],
-                "via": [f"{kv_head}.k"],
-                "sampler": "unconditional",
-            },
-        ],
+    first = about(subject, three_nodes(layers, samples=samples))
+    further = {
+        "other draws": about(subject, three_nodes(layers, samples=samples, seed=1)),
+        "another head below": about(subject, three_nodes(layers, samples=samples, below=f"L{layers - 4}H1")),
+        "another head above": about(subject, three_nodes(layers, samples=samples, above=f"L{layers - 2}H1")),
     }
-    first, second = (about(subject, Experiment.from_json({**data, "seed": seed}).hypothesis) for seed in (0, 1))
-    cold_s, _ = timed(lambda: subject.scrub(first))
-    again_s, again = timed(lambda: subject.scrub(second))
+    cold_s, cold = timed(lambda: subject.scrub(first))
+    taken = {name: timed(lambda said=said: subject.scrub(said)) for name, said in further.items()}
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    said = f"{samples} samples of {rows.tokens.shape[1]}, {cold.layer_rows:,} layer-rows"
     return [
-        Figure(
-            "SmolLM2, three nodes, cold", cold_s, "s", at_most=600, note=f"{samples} samples of {rows.tokens.shape[1]}"
+        Figure("SmolLM2, three nodes, cold", cold_s, "s", at_most=600, note=said),
+        *(
+            Figure(f"SmolLM2, {name} ÷ cold", seconds / cold_s, "×", at_most=0.1, note=rows_of(again))
+            for name, (seconds, again) in taken.items()
         ),
-        Figure("SmolLM2, other draws ÷ cold", again_s / cold_s, "×", at_most=0.1, note=rows_of(again)),
         Figure("SmolLM2, peak memory", peak, "GiB", at_most=8),
     ]
+
+
+def three_nodes(
+    layers: int, *, samples: int, seed: int = 0, above: str | None = None, below: str | None = None
+) -> Hypothesis:
+    """The output, a head of the last layer but one, and a head that its keys read."""
+    above, below = above or f"L{layers - 2}H0", below or f"L{layers - 3}H0"
+    nodes = [
+        {"name": "out", "parts": ["out"]},
+        {"name": "induction", "parent": "out", "parts": [above], "via": ["*"], "sampler": "unconditional"},
+        {
+            "name": "previous",
+            "parent": "induction",
+            "parts": [below],
+            "via": [f"L{layers - 2}KV0.k"],
+            "sampler": "unconditional",
+        },
+    ]
+    asked = {"model": "paren-balance", "model_hash": "0" * 64, "task": "induction-random", "n": samples, "seed": seed}
+    return Experiment.from_json({**asked, "nodes": nodes}).hypothesis
 
 
 def cut(rows: TaskRows, positions: int) -> TaskRows:
@@ -159,7 +168,7 @@ def of_brackets(samples: int = SAMPLES, rows: int = ROWS) -> list[Figure]:
 
 
 def rows_of(scrubbed: Scrubbed) -> str:
-    return f"{scrubbed.layer_rows:,}, no row run again" if scrubbed.layer_rows else "none"
+    return f"{scrubbed.layer_rows:,} layer-rows"
 
 
 def subject_of(model: PreTrainedModel, rows: TaskRows, *, task: str) -> Subject:

@@ -37,6 +37,7 @@ PAGES = {
     "text form": "/m/tiny/text/",
     "kept text": "/m/tiny/text/kept/bundled-texts.0/?q=8&k=6",
     "survey": "/s/{survey}/",
+    "replications": "/w/replications/",
     "own text": "/m/tiny/text/{prompt}/?q=5&k=2",
     "neuron on a text": "/m/tiny/L1N5/?text={prompt}",
     "experiments": "/x/",

@@ -25,6 +25,7 @@ PAGES = [
     "/m/tiny/text/kept/bundled-texts.0/?q=8&k=6",
     "/m/tiny/L1H2/?view=row&examples=60",
     "/m/tiny/L1KV1/",
+    "/w/replications/",
     "/m/tiny/progress/",
     "/progress/",
 ]

@@ -161,7 +161,7 @@ def test_layer_rows_are_within_the_bound() -> None:
     distinct = len(np.unique(np.concatenate(list(plan.rows.values()))))
     # by hand: out reaches down to L1 by two MLPs, a is L2 alone, b is L1 with a head of it
     spans = {"out": 2, "a": 1, "b": 1}
-    counted = layer_rows(graph, wiring, plan, rows_run=donors.rows_run)
+    counted = layer_rows(graph, wiring, plan, run=donors.layer_rows)
     assert donors.rows_run <= distinct
     assert counted <= 1.2 * bound(said, spans, distinct=distinct, layers=3)
     one_forward_each = said.n * 3 * (len(said.nodes) + 1)

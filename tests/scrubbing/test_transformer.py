@@ -11,7 +11,8 @@ import torch
 from analysis.anatomy import sizes_of
 from analysis.scrubbing.graph import ScrubError
 from analysis.scrubbing.parts import EMBED, ROOT, TransformerParts
-from analysis.scrubbing.transformer import TransformerGraph, before, middle
+from analysis.scrubbing.streams import before, middle
+from analysis.scrubbing.transformer import TransformerGraph
 from tests.scrubbing.models import FAMILIES, N_POSITIONS, N_ROWS, ORGANISMS, OTHERS, graph_of, model_of, parts, rows
 from tests.tiny import build
 

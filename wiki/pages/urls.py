@@ -30,6 +30,7 @@ from .views import (
     neurons,
     notes,
     own_text,
+    replications,
     surveys,
     texts,
 )
@@ -49,6 +50,8 @@ urlpatterns = [
     path("index.json", home.home_json, name="home-json"),
     path("progress/", home.home_progress, name="home-progress"),
     path("jump/", jump.jump, name="jump"),
+    path("w/replications.json", replications.replications_json, name="replications-json"),
+    path("w/replications/", replications.replications_page, name="replications"),
     path("m/<str:slug>.json", models.model_json, name="model-json"),
     path("m/<str:slug>/", models.model_page, name="model"),
     path("m/<str:slug>/scatter.json", models.model_scatter, name="model-scatter"),

@@ -23,6 +23,9 @@ from .signals import article_renamed, revision_saved
 from .targets import key_of, normalise
 from .versions import bump, scopes_of_page
 
+# What stands among articles and is none.
+OWN_PAGES = frozenset({"replications"})
+
 MAX_BYTES = 200_000
 _NOT_IN_TITLES = set("/[]|#@<>")
 
@@ -249,6 +252,8 @@ def _clean_title(title: str) -> str:
             f"Choosing a title: expected up to 200 characters that are no component's name and have none of / [ ] | # "
             f"@ < >, got “{title[:100]}”."
         )
+    if key_of(title) in OWN_PAGES:
+        raise TextError(f"Choosing a title: “{title}” is a page of the site itself; choose another.")
     return title
 
 
