@@ -41,8 +41,8 @@ from .table import BRACKETS, INDUCTION, LANGUAGE_MODEL, ROWS
 
 # Heads are looked at on so many rows of the split in which hypotheses are looked for.
 LOOKED_AT = {INDUCTION: 128, LANGUAGE_MODEL: 48}
-# On so many other choices of parts the same tree is tried: of a language model on none, for each would take a minute.
-ASSIGNMENTS = {BRACKET_CLASSIFIER: 20, ATTENTION_ONLY: 3, LANGUAGE_MODEL_SLUG: 0}
+# On so many other choices of parts the same tree is tried: of language models on none, for each costs as much as a row.
+ASSIGNMENTS = {BRACKET_CLASSIFIER: 20, ATTENTION_ONLY: 0, LANGUAGE_MODEL_SLUG: 0}
 OnRow = Callable[[str], OnProgress]
 
 
@@ -62,7 +62,7 @@ def keys() -> list[str]:
 
 def replicate(store: Path, work: Path, *, on_row: OnRow) -> dict[str, Any]:
     """Run everything and record it. `work` keeps what is finished meanwhile, and is removed in the end."""
-    found = {group: find_heads(store, group) for group in (BRACKETS, INDUCTION, LANGUAGE_MODEL)}
+    found = {group: _found(store, work, group) for group in (BRACKETS, INDUCTION, LANGUAGE_MODEL)}
     write_experiments(found)
     models = {slug: prepare_model(store, slug).meta["hash"] for slug in _slugs()}
     for _, group in itertools.groupby(in_order(), key=lambda item: _of_subject(item[1])):
@@ -161,6 +161,16 @@ def _short(result: dict[str, Any]) -> dict[str, Any]:
 
 
 # --- what is found before any scrub
+
+
+def _found(store: Path, work: Path, group: str) -> Found:
+    """What is found of a group's model, looked for once until all is finished."""
+    file = work / f"found-{group}.json"
+    if not file.exists():
+        found = find_heads(store, group)
+        work.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(dataclasses.asdict(found)), encoding="utf-8")
+    return Found(**json.loads(file.read_text(encoding="utf-8")))
 
 
 def find_heads(store: Path, group: str) -> Found:

@@ -125,6 +125,17 @@ def test_a_title_that_links_could_not_name_is_refused(alice: User, title: str) -
         create_page(alice, Kind.ARTICLE, "x", title=title)
 
 
+@pytest.mark.parametrize("title", ["Replications", " replications", "REPLICATIONS"])
+def test_a_page_of_the_site_is_no_title(ioi: Page, alice: User, title: str) -> None:
+    for name in (
+        lambda: create_page(alice, Kind.ARTICLE, "Text", title=title),
+        lambda: rename_article(ioi, alice, title),
+        lambda: name_article(ioi, alice, title),
+    ):
+        with pytest.raises(TextError, match="is a page of the site itself; choose another"):
+            name()
+
+
 def test_a_title_and_a_summary_are_there_once(ioi: Page, alice: User, bob: User) -> None:
     with pytest.raises(AlreadyThere) as caught:
         create_page(bob, Kind.ARTICLE, "x", title="ioi")

@@ -1,0 +1,129 @@
+"""/w/replications/: ours beside what was published, what explains a difference, traps, and where it all comes from."""
+
+from __future__ import annotations
+
+import html
+import re
+
+import pytest
+from django.test import Client
+
+from analysis.replications.gallery import TRAPS
+from analysis.replications.recorded import compare_with_published, read_recorded
+from analysis.replications.table import ROWS
+from wiki.pages import replicated
+from wiki.pages.recovered import Scale, share_words
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def page(client: Client) -> str:
+    return html.unescape(client.get("/w/replications/").content.decode())
+
+
+def row_of(page: str, key: str) -> str:
+    found = re.search(rf'<tr id="{key.replace("/", "-")}">.*?</tr>', page, re.DOTALL)
+    assert found is not None, key
+    return found[0]
+
+
+def test_every_row_stands_beside_what_was_published(page: str) -> None:
+    rows = read_recorded()["rows"]
+    for row in ROWS:
+        if row.key.startswith("smollm2"):
+            continue
+        shown, recovered = row_of(page, row.key), rows[row.key]["result"]["recovered"]
+        assert row.claim in shown
+        assert f"{100 * recovered['value']:.1f} ± {100 * recovered['error']:.1f} %" in shown
+        assert f"{100 * recovered['low']:.1f} to {100 * recovered['high']:.1f} %" in shown
+        assert rows[row.key]["hash"][:12] in shown
+        if row.published:
+            assert row.published.printed in shown
+            compared = compare_with_published(row, rows)
+            assert compared is not None
+            said = {
+                "agrees": "within four standard errors",
+                "explained": row.because,
+                "unexplained": "<em>unexplained</em>",
+            }
+            assert said[compared.verdict] in shown, row.key
+
+
+def test_an_explanation_leads_to_the_experiment_that_gives_it(page: str) -> None:
+    links = re.findall(r'explained by <a href="#([^"]+)">', page)
+    assert links
+    for link in links:
+        assert f'<tr id="{link}">' in page
+
+
+def test_every_trap_has_its_claim_and_what_catches_it(page: str) -> None:
+    rows = read_recorded()["rows"]
+    for trap in TRAPS:
+        assert trap.claim in page
+        assert trap.caught in page
+        if trap.warning:
+            said = next(of for of in rows[trap.key]["result"]["warnings"] if of.startswith(trap.warning))
+            assert said in page
+    assert "Not caught" not in page
+
+
+def test_the_language_model_is_shown_on_both_kinds_of_text(page: str) -> None:
+    rows = read_recorded()["rows"]
+    for key in ("smollm2/all-three-random", "smollm2/all-three-text"):
+        assert share_words(rows[key]["result"]["recovered"]) in page
+
+
+def test_no_hypothesis_is_said_to_be_confirmed(page: str) -> None:
+    words = re.sub(r"<[^>]*>", " ", page).casefold()
+    for word in ("confirmed", "confirms", "proved", "proven", "proves", "verified"):
+        assert word not in words
+
+
+def test_models_rows_and_the_engine_are_named(page: str) -> None:
+    recorded = read_recorded()
+    for model_hash in recorded["models"].values():
+        assert model_hash[:12] in page
+    for row in recorded["rows"].values():
+        assert row["about"]["dataset_hash"][:12] in page
+    assert f"engine {recorded['code']}" in page
+
+
+def test_a_hash_leads_to_the_page_of_its_experiment_where_there_is_one(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = read_recorded()["rows"]["brackets/1a"]["hash"]
+    monkeypatch.setattr(
+        replicated, "experiment_urls", lambda hashes: {known: f"/x/{known}/"} if known in hashes else {}
+    )
+    page = client.get("/w/replications/").content.decode()
+    assert f'href="/x/{known}/"' in page
+    assert page.count('href="/x/') == 1
+
+
+def test_what_was_recorded_is_there_as_data(client: Client) -> None:
+    data = client.get("/w/replications.json").json()
+    assert data["rows"].keys() == read_recorded()["rows"].keys()
+
+
+def test_an_article_of_another_title_is_still_found(client: Client) -> None:
+    assert client.get("/w/no-such-article/").status_code == 404
+    assert client.get("/w/replications").status_code == 301
+    assert client.post("/w/replications/").status_code == 405
+
+
+def test_a_scale_has_both_ends_and_what_is_beyond() -> None:
+    inside = Scale.of([0.2, 0.7])
+    assert (inside.low, inside.high) == (0, 1)
+    beyond = Scale.of([-0.3, 1.25])
+    recovered = {"value": 1.25, "error": 0.01, "low": 1.2, "high": 1.25, "absent": ""}
+    plot = beyond.plot(recovered, published=0.5)
+    assert plot is not None
+    assert plot.zero < plot.published < plot.whole < plot.low < plot.value
+    # a share is where its value says, between the ends
+    assert (plot.published - plot.zero) / (plot.whole - plot.zero) == pytest.approx(0.5, abs=0.01)
+    assert plot.across == pytest.approx(plot.high - plot.low)
+    assert plot.words == "125.0 ± 1.0 % recovered, published 50.0 %"
+    nothing = {"value": None, "error": None, "low": None, "high": None, "absent": "they are equal"}
+    assert beyond.plot(nothing) is None
+    assert share_words(nothing) == "they are equal"
