@@ -120,7 +120,8 @@ def attention_scores(
     if mask is None:
         mask = torch.ones(1, 1, dest, src, dtype=torch.bool, device=query.device)
         mask = mask.tril(src - dest) if causal else mask
-    added = torch.where(mask, 0.0, least).to(query.dtype) if mask.dtype == torch.bool else mask.clamp(min=least)
+    allowed, forbidden = query.new_tensor(0.0), query.new_tensor(least)
+    added = torch.where(mask, allowed, forbidden) if mask.dtype == torch.bool else mask.clamp(min=least)
     # the query heads of a group are further rows of one product with their key head
     groups = batch * kv_heads
     added = added.repeat(1, 1, heads // kv_heads, 1).expand(batch, kv_heads, -1, -1).reshape(groups, -1, src)

@@ -30,7 +30,15 @@ def slots(head: str, which: str, *, group: int = 1) -> list[str]:
     return [f"{head}.q" if slot == "q" else f"L{layer}KV{int(number) // group}.{slot}" for slot in which]
 
 
+class _Plain(yaml.SafeDumper):
+    """Writes what stands in two places twice: people read no anchors."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
 def as_file(experiment: Data, *, comment: str) -> str:
     """An experiment as the text of its file."""
     lines = "".join(f"# {line}\n" for line in comment.splitlines())
-    return lines + yaml.safe_dump(experiment, sort_keys=False, allow_unicode=True, width=116, default_flow_style=None)
+    layout: dict[str, Any] = {"sort_keys": False, "allow_unicode": True, "width": 116, "default_flow_style": None}
+    return lines + yaml.dump(experiment, Dumper=_Plain, **layout)

@@ -36,7 +36,7 @@ def place_of(name: str, row: int, query: int) -> list[int] | None:
         return [query - 1] if query and MASK[row, query - 1] else None
     if name == "to_the_right":
         return [key for key in range(query, TOKENS.shape[1]) if MASK[row, key]]
-    earlier = [at for at in range(query) if TOKENS[row, at] == TOKENS[row, query]]
+    earlier = [at for at in range(1, query) if TOKENS[row, at] == TOKENS[row, query]]  # BOS is at 0
     return [earlier[-1] + 1] if earlier and MASK[row, earlier[-1] + 1] else None
 
 
