@@ -11,8 +11,12 @@ from django.test import Client
 from analysis.replications.gallery import TRAPS
 from analysis.replications.recorded import compare_with_published, read_recorded
 from analysis.replications.table import ROWS
-from wiki.pages import replicated
+from analysis.scrubbing.experiment import read_experiment
+from wiki.accounts.models import Role, User
+from wiki.experiments.models import Experiment
 from wiki.pages.recovered import Scale, share_words
+
+from .building import build_model
 
 pytestmark = pytest.mark.django_db
 
@@ -89,16 +93,31 @@ def test_models_rows_and_the_engine_are_named(page: str) -> None:
     assert f"engine {recorded['code']}" in page
 
 
-def test_a_hash_leads_to_the_page_of_its_experiment_where_there_is_one(
-    client: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    known = read_recorded()["rows"]["brackets/1a"]["hash"]
-    monkeypatch.setattr(
-        replicated, "experiment_urls", lambda hashes: {known: f"/x/{known}/"} if known in hashes else {}
-    )
+def test_a_hash_leads_to_the_page_of_its_experiment_or_to_where_it_can_be_asked_for(client: Client) -> None:
+    rows = read_recorded()["rows"]
+    page = client.get("/w/replications/").content.decode()
+    assert {key for key in rows if f'href="/x/new/?replication={key}"' in page} == set(rows)
+    known = rows["brackets/1a"]["hash"]
+    alice, model = User.objects.create_user("alice"), build_model("paren-balance")
+    Experiment.objects.create(hash=known, model=model, task="brackets", spec={}, asked_by=alice)
     page = client.get("/w/replications/").content.decode()
     assert f'href="/x/{known}/"' in page
-    assert page.count('href="/x/') == 1
+    assert {key for key in rows if f'href="/x/new/?replication={key}"' in page} == set(rows) - {"brackets/1a"}
+
+
+@pytest.mark.parametrize("key", ["brackets/1a", "induction/refined", "gallery/swapped", "smollm2/all-three-text"])
+def test_what_is_asked_for_from_a_row_is_what_was_recorded(client: Client, key: str) -> None:
+    client.force_login(User.objects.create_user("alice", role=Role.RESEARCHER))
+    page = html.unescape(client.get(f"/x/new/?replication={key}").content.decode())
+    (yaml,) = re.findall(r'<textarea[^>]* name="yaml"[^>]*>(.*?)</textarea>', page, re.DOTALL)
+    assert read_experiment(yaml).hash == read_recorded()["rows"][key]["hash"]
+
+
+def test_no_row_of_another_name_can_be_asked_for(client: Client) -> None:
+    client.force_login(User.objects.create_user("alice", role=Role.RESEARCHER))
+    page = client.get("/x/new/?replication=../../secrets")
+    assert page.status_code == 404
+    assert "expected a row of the replications, got “../../secrets”" in html.unescape(page.content.decode())
 
 
 def test_what_was_recorded_is_there_as_data(client: Client) -> None:

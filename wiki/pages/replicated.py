@@ -6,12 +6,11 @@ import dataclasses
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from django.apps import apps
-from django.urls import reverse
-
 from analysis.replications.gallery import COUNTERPARTS, TRAPS, Trap, is_caught
 from analysis.replications.recorded import compare_with_published
 from analysis.replications.table import LANGUAGE_MODEL, ROWS, Row
+from wiki.experiments.models import Experiment
+from wiki.lib.named import address
 
 from .recovered import Plot, Scale, interval_words, share_words, shares_in
 
@@ -24,7 +23,7 @@ class Shown:
     label: str
     claim: str
     hash: str
-    url: str | None  # None: this site has no page of the experiment
+    url: str | None  # None: nobody has asked this site for the experiment
     share: str
     interval: str
     plot: Plot | None
@@ -105,13 +104,17 @@ class Replications:
 
     def side_by_side(self) -> list[SideBySide]:
         rows = {row.key: row for row in ROWS if row.group == LANGUAGE_MODEL}
-        scale = self._scale(rows, [])
+        # shares on text, where end points are close, would leave no room for the others
+        scales = {where: self._scale([key for key in rows if key.endswith(where)], []) for where in ("random", "text")}
         pairs = [(key, f"{key.removesuffix('-random')}-text") for key in rows if key.endswith("-random")]
         return [
             SideBySide(
                 rows[random].label,
                 rows[random].claim,
-                *(self._shown(key, rows[key].label, rows[key].claim, scale) for key in (random, text)),
+                *(
+                    self._shown(key, rows[key].label, rows[key].claim, scales[key.rpartition("-")[2]])
+                    for key in (random, text)
+                ),
             )
             for random, text in pairs
         ]
@@ -180,9 +183,6 @@ def end_point_words(end_point: str) -> str:
 
 
 def experiment_urls(hashes: Collection[str]) -> dict[str, str]:
-    """The pages of experiments that this site has, by hash; a site without such pages has none."""
-    experiments: Any = apps.all_models["experiments"].get("experiment")
-    if experiments is None:
-        return {}
-    known = experiments.objects.filter(hash__in=hashes).values_list("hash", flat=True)
-    return {experiment_hash: reverse("experiment", args=[experiment_hash]) for experiment_hash in known}
+    """The pages of those experiments that somebody has asked this site for, by hash."""
+    known = Experiment.objects.filter(hash__in=hashes).values_list("hash", flat=True)
+    return {experiment_hash: address("experiment", experiment_hash) for experiment_hash in known}

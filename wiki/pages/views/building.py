@@ -11,6 +11,8 @@ from django.views.decorators.http import require_http_methods
 
 from analysis.datasets.features import COMBINATORS
 from analysis.datasets.tasks.table import SPLITS, TASKS
+from analysis.replications.recorded import experiment_file, read_recorded
+from analysis.scrubbing.experiment import read_experiment
 from analysis.scrubbing.hypothesis import EndPointKind, MaskOf, SamplerKind
 from wiki.components.models import LanguageModel
 from wiki.experiments.access import require_may_experiment
@@ -61,7 +63,12 @@ def new_experiment(request: HttpRequest) -> HttpResponse:
 
 
 def _started(request: HttpRequest) -> Builder:
-    """Filled with the experiment of `?from=`, or with a first node on the part of `?part=`."""
+    """Filled with the experiment of `?from=`, with a recorded one of `?replication=`, or with a first node on the part
+    of `?part=`."""
+    if wanted := request.GET.get("replication", ""):
+        if wanted not in read_recorded()["rows"]:
+            raise NotFound(f"Building a hypothesis: expected a row of the replications, got “{wanted[:40]}”.")
+        return from_data(read_experiment(experiment_file(wanted).read_text(encoding="utf-8")).to_json())
     if wanted := request.GET.get("from", ""):
         experiment = Experiment.objects.filter(hash=wanted[:64].replace("\0", "")).first()
         if experiment is None:
