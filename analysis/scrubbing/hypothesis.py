@@ -27,6 +27,8 @@ __all__ = ["Hypothesis", "HypothesisError", "read_hypothesis"]
 
 MAX_NODES = 1_000
 MAX_SAMPLES = 1_000_000
+# A criterion that no recovered share comes near is a slip; infinity and what is no number are above it too.
+MAX_CRITERION = 1e6
 
 
 class SamplerKind(enum.Enum):
@@ -301,7 +303,10 @@ def _read_hypothesis(data: Any) -> Hypothesis:
     if mask not in masks:
         raise HypothesisError(f"{where}: expected a mask among {', '.join(masks)}, got {str(mask)[:100]}.")
     criterion = fields.get("criterion")
-    if criterion is not None and (isinstance(criterion, bool) or not isinstance(criterion, int | float)):
+    is_number = (
+        isinstance(criterion, int | float) and not isinstance(criterion, bool) and abs(criterion) < MAX_CRITERION
+    )
+    if criterion is not None and not is_number:
         raise HypothesisError(f"{where}: expected a criterion such as 0.8, got {str(criterion)[:100]}.")
     return Hypothesis(
         **{name: read_text(fields[name], where=f"{where}, {name}") for name in sorted(required - {"nodes"})},

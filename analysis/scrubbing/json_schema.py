@@ -6,6 +6,7 @@ from typing import Any
 
 from analysis.datasets.tasks.table import MOST_ROWS, SPLITS, TASKS
 from analysis.scrubbing.hypothesis import (
+    MAX_CRITERION,
     MAX_NODES,
     MAX_SAMPLES,
     EndPointKind,
@@ -33,7 +34,12 @@ def json_schema() -> dict[str, Any]:
             "end_point": _END_POINT,
             "mask": {"enum": [choice.value for choice in MaskOf]},
             "rewrites": {"type": "array", "items": _REWRITE},
-            "criterion": {"type": "number", "description": "the recovered share said beforehand to be enough"},
+            "criterion": {
+                "type": "number",
+                "exclusiveMinimum": -MAX_CRITERION,
+                "exclusiveMaximum": MAX_CRITERION,
+                "description": "the recovered share said beforehand to be enough",
+            },
             "nodes": {"type": "array", "minItems": 1, "maxItems": MAX_NODES, "items": _NODE},
         },
         "$defs": {"feature": _FEATURE, "sampler": _SAMPLER},

@@ -233,6 +233,7 @@ UNREADABLE = {
     "no samples": ({"n": 0}, "Reading a hypothesis, n: expected a whole number from 2 to 1000000, got 0."),
     "a seed that is none": ({"seed": True}, "Reading a hypothesis, seed: expected a whole number"),
     "a mask that is none": ({"mask": "mine"}, "expected a mask among other, datum, got mine."),
+    "a criterion of hundreds of digits": ({"criterion": 10**400}, "expected a criterion such as 0.8, got 1000"),
     "a criterion that is none": ({"criterion": "high"}, "expected a criterion such as 0.8, got high."),
     "an end point that is none": ({"end_point": "zero"}, "Reading the end point: expected “labels permuted”"),
     "a rewrite that is none": ({"rewrites": [{"kind": "fold", "head": "L0H0"}]}, "expected a kind among estimate"),
@@ -256,6 +257,13 @@ def test_what_cannot_be_read_has_its_own_sentence(name: str) -> None:
     with pytest.raises(HypothesisError) as raised:
         read_hypothesis(text)
     assert sentence in str(raised.value)
+
+
+@pytest.mark.parametrize("criterion", [".inf", "-.inf", ".nan", "1.0e+6", "true"])
+def test_a_criterion_is_a_finite_number_that_a_share_can_come_near(criterion: str) -> None:
+    text = json.dumps({**ABOUT, "nodes": [ROOT]}).removesuffix("}")
+    with pytest.raises(HypothesisError, match=r"expected a criterion such as 0\.8, got [\w.-]+\.$"):
+        read_hypothesis(f"{text}, criterion: {criterion}}}")
 
 
 def test_every_problem_is_said_beside_its_node() -> None:
