@@ -7,11 +7,15 @@ from datetime import timedelta
 from html import unescape
 
 import pytest
-from django.test import Client
+from django.test import Client, RequestFactory
 from django.utils import timezone
+from pytest_django import Settings
 
-from wiki.accounts.access_keys import MOST_KEYS, AccessKeyError, make_key, owner_of
+from tests.texts.test_races import at_once
+from wiki.accounts.access_keys import MOST_KEYS, AccessKeyError, make_key, owner_of, sender_of
 from wiki.accounts.models import AccessKey, User
+
+from .conftest import PASSWORD, make_person
 
 pytestmark = pytest.mark.both_databases
 
@@ -103,6 +107,41 @@ def test_a_key_that_expired_or_whose_owner_left_opens_nothing(alice: User, bob: 
 def test_what_is_no_key_opens_nothing(db: None, secret: str) -> None:
     with pytest.raises(AccessKeyError):
         owner_of(secret)
+
+
+def test_a_demo_account_s_key_opens_where_the_account_may_sign_in_alone(alice: User, settings: Settings) -> None:
+    User.objects.filter(pk=alice.pk).update(is_demo=True)
+    _, secret = make_key(alice, name="Mine", days=30)
+
+    def sent_from(address: str) -> User:
+        return sender_of(RequestFactory(headers={"Authorization": f"Bearer {secret}"}).post("/", REMOTE_ADDR=address))
+
+    settings.DEMO = True
+    assert sent_from("127.0.0.1") == alice
+    for demo, address in ((True, "10.0.0.7"), (False, "127.0.0.1")):
+        settings.DEMO = demo
+        with pytest.raises(AccessKeyError, match="somebody who may sign in here, got a demo's"):
+            sent_from(address)
+
+
+def test_a_session_without_a_password_asks_for_it_and_then_goes_on(client: Client, db: None) -> None:
+    client.force_login(make_person("charlie"))
+    asked = client.post(KEYS, {"name": "Mine", "days": "30"})["Location"]
+    assert asked.startswith("/accounts/reauthenticate/")
+    client.post(asked, {"password": "of another"})
+    assert not AccessKey.objects.exists()
+    assert 'id="secret"' in client.post(asked, {"password": PASSWORD}).content.decode()
+    assert AccessKey.objects.get().name == "Mine"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_keys_that_are_made_at_once_none_is_one_too_many() -> None:
+    alice = User.objects.create_user("alice")
+    for n in range(MOST_KEYS - 2):
+        make_key(alice, name=f"Number {n}", days=30)
+    made = at_once(*[lambda: make_key(alice, name="Mine", days=30) for _ in range(6)])
+    assert sum(isinstance(each, AccessKeyError) for each in made) == 4, made
+    assert AccessKey.objects.count() == MOST_KEYS
 
 
 def test_when_a_key_was_used_is_noted_and_not_each_time(alice: User) -> None:

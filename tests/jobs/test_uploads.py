@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from collections.abc import Iterator
 from html import unescape
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.core.cache import cache
 from django.test import Client as Browser
 from pytest_django.live_server_helper import LiveServer
@@ -20,6 +22,7 @@ from analysis.models import prepare_model
 from analysis.scrubbing.experiment import Experiment as Question
 from analysis.scrubbing.run import Run as EngineRun
 from analysis.scrubbing.run import scrub
+from tests.texts.test_races import at_once
 from wiki.accounts.access_keys import make_key
 from wiki.accounts.models import Role, User
 from wiki.api.runs import MOST_A_MINUTE, MOST_BYTES
@@ -27,6 +30,7 @@ from wiki.components.models import LanguageModel
 from wiki.experiments.first_surveys import register_model
 from wiki.experiments.models import Experiment, NamedPart, Run
 from wiki.experiments.scrubs import run_again
+from wiki.experiments.uploading import upload_run
 from wiki.pages.agreement import agree
 
 from .test_worker import wait_until, worker
@@ -127,10 +131,38 @@ def test_the_snippet_of_the_page_does_what_it_says(
     assert names["again"].startswith(f"{live_server.url}/x/{run.experiment.hash}/?run=")
 
 
+def test_what_the_document_says_is_done(
+    alice: User, live_server: LiveServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    document = (Path(settings.BASE_DIR) / "docs" / "notebooks.md").read_text()
+    yaml, scrubs, uploads = re.findall(r"```(?:yaml|python)\n(.*?)```", document, re.DOTALL)
+    (tmp_path / "work" / ".loupe").mkdir(parents=True)
+    (tmp_path / "work" / "experiment.yaml").write_text(yaml)
+    monkeypatch.chdir(tmp_path / "work")
+    _, key = make_key(alice, name="k", days=30)
+    names: dict[str, Any] = {"access_key": key}
+    exec(scrubs, names)  # noqa: S102 (that it can be done is what is tested)
+    exec(uploads.replace("https://loupe.example.org", live_server.url), names)  # noqa: S102
+    kept = Run.objects.get()
+    assert names["uploaded"].url == f"{live_server.url}/x/{kept.experiment_id}/?run={kept.pk}"
+    assert kept.recovered == pytest.approx(names["run"].result.recovered.value)
+    assert kept.experiment.title == "Three heads do the tests"
+
+
 def test_the_same_upload_once_more_is_the_first(client: Client, run: EngineRun) -> None:
     first, second = client.upload(run), client.upload(run)
     assert (first.run, first.is_new, second.is_new) == (second.run, True, False)
     assert Run.objects.count() == Experiment.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_the_same_uploads_at_once_one_is_kept(alice: User, run: EngineRun) -> None:
+    body = json.dumps(_sent(run)).encode()
+    kept = at_once(*[lambda: upload_run(body, user=alice) for _ in range(6)])
+    assert all(isinstance(each, tuple) for each in kept), kept
+    assert sorted(is_new for _, is_new in kept) == [False] * 5 + [True]
+    assert {each.pk for each, _ in kept} == {Run.objects.get().pk}
+    assert NamedPart.objects.filter(component="L2H1").count() == 1
 
 
 def test_a_run_with_other_draws_is_one_more_of_its_experiment(
@@ -262,6 +294,7 @@ def test_a_key_opens_for_researchers_alone_and_a_session_for_nobody(alice: User,
     assert (without.status_code, without["WWW-Authenticate"]) == (401, "Bearer")
     unknown = _post(alice, "{}", key="loupe_unknown")
     assert unknown.status_code == 401
+    assert unknown["WWW-Authenticate"] == "Bearer"
     assert unknown.json()["error"].startswith("Reading an access key: expected one that somebody here has made")
 
 

@@ -11,7 +11,7 @@ from django.http import HttpRequest, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
-from wiki.accounts.access_keys import AccessKeyError, owner_of
+from wiki.accounts.access_keys import AccessKeyError, sender_of
 from wiki.accounts.models import User
 from wiki.experiments.access import require_may_experiment
 from wiki.experiments.uploading import UploadError, upload_run
@@ -49,14 +49,10 @@ def runs(request: HttpRequest) -> JsonResponse:
 
 def _sender(request: HttpRequest) -> User:
     """Whoever made the key that was sent, if they may experiment and have not done so too often."""
-    scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() != "bearer":
-        sentence = f"{DOING}: expected an access key as “Authorization: Bearer loupe_…”, got none."
-        raise _Refused(sentence, status=401, WWW_Authenticate="Bearer")
     try:
-        user = require_may_experiment(owner_of(secret.strip()), doing=DOING)
+        user = require_may_experiment(sender_of(request), doing=DOING)
     except AccessKeyError as error:
-        raise _Refused(str(error), status=401, WWW_Authenticate='Bearer error="invalid_token"') from error
+        raise _Refused(str(error), status=401, WWW_Authenticate="Bearer") from error
     except PermissionDenied as error:
         raise _Refused(str(error), status=403) from error
     if wait := seconds_to_wait(user, "upload", at_most=MOST_A_MINUTE):
