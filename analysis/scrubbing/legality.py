@@ -16,7 +16,7 @@ from analysis.scrubbing.hypothesis import (
     SamplerKind,
 )
 from analysis.scrubbing.parts import ROOT, PartError, Parts
-from analysis.scrubbing.routes import Mapped, common_route, map_node, passes_through
+from analysis.scrubbing.routes import Mapped, apart, common_route, map_node, passes_through
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +55,7 @@ def problems(hypothesis: Hypothesis, world: World) -> list[Problem]:
         return found
     of_samplers = [problem for node in hypothesis.nodes for problem in _of_node(hypothesis, node, world=world)]
     found += of_samplers
-    mapped, of_parts = _map_all(hypothesis, world)
+    mapped, of_parts = map_all(hypothesis, world)
     found += of_parts
     if not of_parts:
         found += _of_siblings(hypothesis, mapped, world=world)
@@ -151,7 +151,7 @@ def _of_node(hypothesis: Hypothesis, node: Node, *, world: World) -> Iterator[Pr
         yield Problem(node.name, f"{where}: expected a root without positions, way or offset, for it has no parent.")
 
 
-def _map_all(hypothesis: Hypothesis, world: World) -> tuple[dict[str, Mapped], list[Problem]]:
+def map_all(hypothesis: Hypothesis, world: World) -> tuple[dict[str, Mapped], list[Problem]]:
     """What each node is mapped to, and what is wrong of that."""
     mapped: dict[str, Mapped] = {}
     found: list[Problem] = []
@@ -180,7 +180,7 @@ def _of_siblings(hypothesis: Hypothesis, mapped: Mapping[str, Mapped], *, world:
             for second in children[at + 1 :]:
                 pair = mapped[first.name], mapped[second.name]
                 part = common_route(pair[0], pair[1], top=mapped[node.name], parts=world.parts)
-                if part is not None:
+                if part is not None and not apart(first, second):
                     yield Problem(
                         second.name,
                         f"Reading node {hypothesis.path(second.name)}: expected paths that no other node maps, but "

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import itertools
 import json
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -17,7 +18,8 @@ from jaxtyping import Bool, Float, Int
 
 from analysis.scrubbing.expressions import is_by_position
 from analysis.scrubbing.hypothesis import Hypothesis, Node, Sampler, SamplerKind
-from analysis.scrubbing.legality import World, from_the_root
+from analysis.scrubbing.legality import World, from_the_root, map_all
+from analysis.scrubbing.routes import common_route, offsets_differ
 from analysis.scrubbing.wiring import Draw
 
 # A condition with fewer rows than this says little: hardly anything is swapped in.
@@ -221,19 +223,23 @@ class _Sampler:
             self.at[path] = places[..., None] == np.arange(self.world.positions)
 
     def refuse_roles_in_one_place(self) -> None:
-        """Two children that map one part at different roles are apart only where the roles are."""
+        """Two children that map one path at different roles are apart only where the roles are."""
+        if not self.at:
+            return
+        mapped, _ = map_all(self.hypothesis, self.world)
         for node in self.hypothesis.nodes:
             named = [child for child in self.hypothesis.children(node.name) if child.positions is not None]
-            for at, first in enumerate(named):
-                for second in named[at + 1 :]:
-                    if not set(first.parts) & set(second.parts):
-                        continue
-                    paths = [self.hypothesis.path(child.name) for child in (first, second)]
-                    if (self.at[paths[0]] & self.at[paths[1]]).any():
-                        raise PlanError(
-                            f"Sampling node {paths[1]}: expected other positions than those of {first.name}, which "
-                            "maps the same part, but in some rows both are in one place."
-                        )
+            for first, second in itertools.combinations(named, 2):
+                paths = [self.hypothesis.path(child.name) for child in (first, second)]
+                if offsets_differ(first, second) or not (self.at[paths[0]] & self.at[paths[1]]).any():
+                    continue
+                top, pair = mapped[node.name], (mapped[first.name], mapped[second.name])
+                part = common_route(*pair, top=top, parts=self.world.parts)
+                if part is not None:
+                    raise PlanError(
+                        f"Sampling node {paths[1]}: expected other positions than those of {first.name}, which maps "
+                        f"{part} too, but in some rows both are in one place."
+                    )
 
 
 def _role(node: Node) -> str | None:

@@ -103,9 +103,9 @@ def overlap(first: str, second: str, *, parts: Parts) -> bool:
     return parts.carrier(first) == parts.carrier(second) and bool((numbers[0] & numbers[1]) - {""})
 
 
-def _apart(first: Node, second: Node) -> bool:
+def apart(first: Node, second: Node) -> bool:
     """Whether two nodes read at other positions, as far as can be said before there are rows."""
-    if first.offset is not None and second.offset is not None and first.offset != second.offset:
+    if offsets_differ(first, second):
         return True
     if first.positions is None or second.positions is None:
         return False
@@ -114,10 +114,14 @@ def _apart(first: Node, second: Node) -> bool:
     return not set(first.positions) & set(second.positions)
 
 
+def offsets_differ(first: Node, second: Node) -> bool:
+    """Whether two nodes read at other distances from the query."""
+    return first.offset is not None and second.offset is not None and first.offset != second.offset
+
+
 def common_route(first: Mapped, second: Mapped, *, top: Mapped, parts: Parts) -> str | None:
-    """A part that two children map by one and the same path to their parent's parts; None if there is none."""
-    if _apart(first.node, second.node):
-        return None
+    """A part that two children map by one and the same path to their parent's parts, wherever they read it; None if
+    there is none."""
     for part in first.parts:
         if any(overlap(part, other, parts=parts) for other in second.parts):
             common = set(first.passes & second.passes)
@@ -129,7 +133,7 @@ def common_route(first: Mapped, second: Mapped, *, top: Mapped, parts: Parts) ->
 
 def passes_through(under: Mapped, over: Mapped, *, top: Mapped, parts: Parts) -> str | None:
     """A part of `over` on a path of `under`, above which the path is one of `over`'s; None if there is none."""
-    if under.node.offset is not None and over.node.offset is not None and under.node.offset != over.node.offset:
+    if offsets_differ(under.node, over.node):
         return None
     for part in over.parts:
         carrier = parts.carrier(part)

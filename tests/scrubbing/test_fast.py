@@ -29,7 +29,7 @@ from tests.scrubbing.test_known_answers import plan_of as toy_plan_of
 # Grouped queries; MLPs beside heads; one norm for both; no MLPs; attention to both sides.
 SAMPLED = ("tiny-gpt2", "tiny-llama", "tiny-neox", "tiny-phi", *ORGANISMS)
 derandomised = settings(
-    max_examples=6, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck), database=None
+    max_examples=15, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck), database=None
 )
 
 

@@ -111,6 +111,15 @@ def test_two_roles_in_one_place_are_refused() -> None:
     assert plan(*apart).n == 400
     with pytest.raises(PlanError, match=r"Sampling node out/first: expected other positions than those of END"):
         plan(apart[0], node("first", "out", "L1H0", sampler="word", positions=[2]))
+    with pytest.raises(PlanError, match=r"Sampling node out/first: .* of END, which maps L1H0 too"):
+        plan(node("END", "out", "L1H*", positions="END"), node("first", "out", "L1.attn", positions=[2]))
+    with pytest.raises(PlanError, match=r"Sampling node out/first: .* of END, which maps L1N1\+2 too"):
+        plan(node("END", "out", "L1N1+2", positions="END"), node("first", "out", "L1N2+3", positions=[2]))
+
+
+def test_two_roles_in_one_place_of_parts_without_a_share_in_each_other_are_not_refused() -> None:
+    at_end = node("END", "out", "L1N1+2", positions="END")
+    assert plan(at_end, node("first", "out", "L1N3+4", positions=[2])).n == 400
 
 
 def test_exact_fixed_and_shared_draws() -> None:
