@@ -98,6 +98,18 @@ LIMITS = {
         *((f"{post}: large by small site", "≤ 1.5") for post in POSTS if post not in TELLING),
         ("cached head pages, many readers at once: p99", "≤ 120"),
     ],
+    "scrubbing": [
+        ("SmolLM2, three nodes, cold", "≤ 600"),
+        *(
+            (f"SmolLM2, {further} ÷ cold", "≤ 0.1")
+            for further in ("other draws", "another head below", "another head above")
+        ),
+        ("SmolLM2, peak memory", "≤ 8"),
+        ("draws a sample", "≥ 45"),
+        ("one forward pass for each ÷ fast, cold", "≥ 5"),
+        ("… ÷ a further hypothesis", "≥ 100"),
+        *((f"layer-rows ÷ bound, {which}", "≤ 1.2") for which in ("cold", "further")),
+    ],
     "gpu": [
         ("survey", ""),
         ("survey ÷ bare forward, wall", ""),

@@ -96,8 +96,10 @@ def attending(model: PreTrainedModel, reader: Reader, *, only_projects: bool = F
     """While the block runs, hand what each layer's attention computes to `reader`. The model is restored afterwards.
 
     Where it `only_projects`, the block ends once the first layer's queries, keys and values were read."""
-    before = model.config._attn_implementation  # noqa: SLF001 (transformers has a setter but no getter)
-    model.set_attn_implementation(NAME)
+    # transformers' own setter looks through all modules for other configs, which takes as long as a layer's attention
+    config = model.config
+    before = config._attn_implementation  # noqa: SLF001
+    config._attn_implementation = NAME  # noqa: SLF001
     token = _asked.set(_Asked(reader, only_projects))
     try:
         yield
@@ -105,7 +107,7 @@ def attending(model: PreTrainedModel, reader: Reader, *, only_projects: bool = F
         assert only_projects
     finally:
         _asked.reset(token)
-        model.set_attn_implementation(before)
+        config._attn_implementation = before  # noqa: SLF001
 
 
 @dataclasses.dataclass(frozen=True)

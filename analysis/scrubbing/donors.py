@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 from torch import Tensor
 
 from analysis.scrubbing.graph import Graph
@@ -18,6 +18,19 @@ NEARLY_ALL = 0.85
 def kept_name(part: str, at: Sequence[int] | None) -> str:
     """What a part's value is called where it is kept at some positions alone."""
     return part if at is None else f"{part} at {' '.join(str(position) for position in at)}"
+
+
+def distinct(pieces: Iterable[Int[np.ndarray, " _"]], n_rows: int) -> Int[np.ndarray, " fewer"]:
+    """The rows that are in any of these, each once and in order: marks, which are much faster than sorting."""
+    return np.flatnonzero(marked(pieces, n_rows))
+
+
+def marked(pieces: Iterable[Int[np.ndarray, " _"]], n_rows: int) -> Bool[np.ndarray, " rows"]:
+    """Whether a row is in any of these."""
+    marks = np.zeros(n_rows, dtype=bool)
+    for rows in pieces:
+        marks[rows] = True
+    return marks
 
 
 def _part_of(name: str) -> tuple[str, list[int] | None]:
@@ -52,7 +65,10 @@ class Donors:
     def missing(self, wanted: Mapping[str, Int[np.ndarray, " some"]]) -> dict[str, Int[np.ndarray, " fewer"]]:
         """The distinct rows that are not kept yet, by part."""
         nowhere = np.full(self.n_rows, -1)
-        found = {name: np.unique(rows[self._where.get(name, nowhere)[rows] < 0]) for name, rows in wanted.items()}
+        found = {
+            name: np.flatnonzero(marked([rows], self.n_rows) & (self._where.get(name, nowhere) < 0))
+            for name, rows in wanted.items()
+        }
         return {name: rows for name, rows in found.items() if len(rows)}
 
     def ensure(self, wanted: Mapping[str, Int[np.ndarray, " some"]], *, may_keep_all: bool = False) -> None:
@@ -60,7 +76,7 @@ class Donors:
         missing = self.missing(wanted)
         if not missing:
             return
-        n_missing = len(np.unique(np.concatenate(list(missing.values()))))
+        n_missing = len(distinct(missing.values(), self.n_rows))
         if may_keep_all and n_missing >= NEARLY_ALL * self.n_rows:
             # the others cost little now, and nothing is run for whatever the next hypothesis draws
             missing = self.missing(dict.fromkeys(missing, np.arange(self.n_rows)))
@@ -68,10 +84,11 @@ class Donors:
         for name, rows in missing.items():
             where = self._where.setdefault(name, np.full(self.n_rows, -1))
             where[rows] = starts[name] + np.arange(len(rows))
-        all_rows = np.unique(np.concatenate(list(missing.values())))
+        all_rows = distinct(missing.values(), self.n_rows)
+        marks = {name: marked([rows], self.n_rows) for name, rows in missing.items()}
         size = self.graph.batch
         for batch in np.split(all_rows, range(size, len(all_rows), size)):
-            of_batch = {name: np.isin(batch, rows, assume_unique=True) for name, rows in missing.items()}
+            of_batch = {name: of[batch] for name, of in marks.items()}
             of_batch = {name: chosen for name, chosen in of_batch.items() if chosen.any()}
             parts = sorted({_part_of(name)[0] for name in of_batch})
             self.layer_rows += self.graph.cost(batch, parts)

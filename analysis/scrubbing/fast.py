@@ -13,14 +13,15 @@ import numpy as np
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from analysis.scrubbing.donors import Donors
+from analysis.scrubbing.donors import Donors, distinct
 from analysis.scrubbing.graph import Graph, Slot
 from analysis.scrubbing.plan import Plan
 from analysis.scrubbing.reference import diagonal, is_diagonal
 from analysis.scrubbing.wiring import Draw, Evaluation, Replaced, Wiring
 
-# How much memory the evaluations of a batch of samples may take, roughly.
-BATCH_BYTES = 256 * 2**20
+# How much memory the evaluations of a batch of samples may take, roughly: values of less than 32 MiB, which the C
+# library takes from what it has; larger ones it asks the system for each time, which halves the speed.
+BATCH_BYTES = 96 * 2**20
 # How much of the donors' values is kept at once.
 KEPT_BYTES = 4 * 2**30
 
@@ -49,6 +50,9 @@ class Spans(Protocol):
     def item_bytes(self) -> int:
         """The memory that one item's largest value takes."""
 
+    def computed_bytes(self, index: int) -> int:
+        """The memory that the computation of an evaluation takes for one item, roughly."""
+
 
 class GeneralSpans:
     """Any graph: each part from its inputs, by itself."""
@@ -57,6 +61,9 @@ class GeneralSpans:
         self.graph = graph
         self.order = {part: at for at, part in enumerate(graph.parts.named("*"))}
         self.item_bytes = 8
+
+    def computed_bytes(self, index: int) -> int:
+        return self.item_bytes
 
     def stage(self, part: str) -> tuple[int, int]:
         return self.order[part], 0
@@ -168,21 +175,26 @@ def scrub_fast(
             continue
         if donors.bytes > kept_bytes:
             donors.clear()
-        ahead = slice(start, plan.n) if donors.bytes == 0 and start == 0 else samples
-        wanted = needed(spans, wiring, plan, samples=ahead)
-        if size_of(donors.missing(wanted), spans) > kept_bytes:
-            wanted = needed(spans, wiring, plan, samples=samples)
+        ahead = slice(0, plan.n) if start == 0 else samples
+        wanted = needed(spans, wiring, plan, samples=ahead, n_rows=donors.n_rows)
+        if donors.bytes + size_of(donors.missing(wanted), spans) > kept_bytes:
+            wanted = needed(spans, wiring, plan, samples=samples, n_rows=donors.n_rows)
         all_of = size_of(dict.fromkeys(wanted, np.arange(donors.n_rows)), spans)
         donors.ensure(wanted, may_keep_all=all_of <= kept_bytes)
         yield samples, _scrub(spans, Sources(wiring, plan, donors, samples=samples))
 
 
 def _batch_size(spans: Spans, wiring: Wiring, plan: Plan, *, batch_bytes: int) -> int:
-    items: dict[tuple[int, int], int] = {}
-    for draw, part in {(evaluation.draw, evaluation.part) for evaluation in wiring.internal}:
-        stage = spans.stage(part)
-        items[stage] = items.get(stage, 0) + plan.rows[draw][0].size
-    return max(1, batch_bytes // (spans.item_bytes * max(items.values(), default=1) * 4))
+    """How many samples are computed together: as many as leave the largest stage its room, four times over."""
+    by_stage: dict[tuple[int, int], dict[tuple[Draw, str], int]] = {}
+    for index, evaluation in enumerate(wiring.evaluations):
+        if evaluation.replaced:
+            size = plan.rows[evaluation.draw][0].size * spans.computed_bytes(index)
+            of_stage = by_stage.setdefault(spans.stage(evaluation.part), {})
+            key = evaluation.draw, evaluation.part
+            of_stage[key] = max(of_stage.get(key, 0), size)
+    largest = max((sum(of_stage.values()) for of_stage in by_stage.values()), default=0)
+    return max(1, batch_bytes // max(1, largest * 4))
 
 
 def size_of(missing: Mapping[str, np.ndarray], spans: Spans) -> int:
@@ -195,13 +207,15 @@ def names_of(spans: Spans, wiring: Wiring) -> set[str]:
     return {name for index in _reading(wiring) for name in _names(spans, wiring, index)}
 
 
-def needed(spans: Spans, wiring: Wiring, plan: Plan, *, samples: slice) -> dict[str, Int[np.ndarray, " some"]]:
+def needed(
+    spans: Spans, wiring: Wiring, plan: Plan, *, samples: slice, n_rows: int
+) -> dict[str, Int[np.ndarray, " some"]]:
     """The rows on which each value is read that is not scrubbed, of a wiring that `spans` is prepared for."""
     rows: dict[str, list[np.ndarray]] = {}
     for index in _reading(wiring):
         for name in _names(spans, wiring, index):
             rows.setdefault(name, []).append(plan.rows[wiring.evaluations[index].draw][samples].ravel())
-    return {name: np.unique(np.concatenate(pieces)) for name, pieces in rows.items()}
+    return {name: distinct(pieces, n_rows) for name, pieces in rows.items()}
 
 
 def _reading(wiring: Wiring) -> list[int]:

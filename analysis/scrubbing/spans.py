@@ -32,14 +32,28 @@ class TransformerSpans:
     def __init__(self, graph: TransformerGraph, *, read_at: Sequence[int] | None = None) -> None:
         self.graph = graph
         self.read_at: Positions = None if read_at is None else tuple(read_at)
-        self.item_bytes = graph.n_positions * graph.d_model * graph.w_o[0].o.element_size()
+        self.element_bytes = graph.w_o[0].o.element_size()
+        self.item_bytes = graph.n_positions * graph.d_model * self.element_bytes
         self._columns: list[Columns] = []
         # By draw and positions, the last difference that was made: the next one often begins with the same summands.
         self._last: dict[Key, tuple[tuple[Replaced, ...], Stream | None]] = {}
         self._of: Sources | None = None  # whose differences these are
 
     def prepare(self, wiring: Wiring, plan: Plan) -> None:
+        self._parts = [evaluation.part for evaluation in wiring.evaluations]
         self._columns = columns_of(wiring, plan, read_at=self.read_at)
+
+    def computed_bytes(self, index: int) -> int:
+        columns, sizes = self._columns[index].computed, self.graph.parts.sizes
+        match self.stage(self._parts[index])[1]:
+            case 2:
+                width = max(sizes.d_mlp, sizes.d_model)
+            case _ if self._parts[index] == ROOT:
+                width = sizes.d_model
+            case _:
+                width = 3 * sizes.d_head
+        positions = self.graph.n_positions if columns is None else len(columns)
+        return positions * width * self.element_bytes
 
     def stage(self, part: str) -> tuple[int, int]:
         if part == ROOT:

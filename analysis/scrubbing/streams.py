@@ -90,17 +90,17 @@ def beginning_at(blocks: Sequence[nn.Module], layer: int, stream: Float[Tensor, 
 
 
 class _EndedError(Exception):
-    """Not an error: the layer that was asked for has run, and the model need not go on."""
+    """Not an error: what was asked for has run, and the model need not go on."""
 
 
 @contextlib.contextmanager
-def ending_after(block: nn.Module) -> Iterator[None]:
-    """While the block runs, a model ends once this layer has run, and whatever hooks it had before."""
+def ending_after(last: nn.Module) -> Iterator[None]:
+    """While the block runs, a model ends once this module of its has run, and whatever hooks it had before."""
 
     def end(module: nn.Module, inputs: Any, output: Any) -> None:
         raise _EndedError
 
-    handle = block.register_forward_hook(end)
+    handle = last.register_forward_hook(end)
     try:
         yield
     except _EndedError:

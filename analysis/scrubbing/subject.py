@@ -15,7 +15,7 @@ from analysis.anatomy import sizes_of
 from analysis.datasets.features import evaluate, validate
 from analysis.datasets.task import Feature, FeatureError, TaskMetric, TaskRows
 from analysis.schema import canonical_json
-from analysis.scrubbing.donors import Donors, kept_name
+from analysis.scrubbing.donors import Donors, distinct, kept_name
 from analysis.scrubbing.fast import KEPT_BYTES, layer_rows, needed, scrub_fast, size_of
 from analysis.scrubbing.hypothesis import EndPoint, EndPointKind, Hypothesis, Node, Rewrite, Sampler, SamplerKind
 from analysis.scrubbing.legality import World, check
@@ -135,9 +135,9 @@ class Subject:
         for hypothesis in hypotheses:
             plan, wiring = self.plan(hypothesis), wire(hypothesis, self.graph.parts)
             self.spans.prepare(wiring, plan)
-            for name, rows in needed(self.spans, wiring, plan, samples=slice(0, plan.n)).items():
+            for name, rows in needed(self.spans, wiring, plan, samples=slice(0, plan.n), n_rows=len(self.rows)).items():
                 wanted.setdefault(name, []).append(rows)
-        together = {name: np.unique(np.concatenate(rows)) for name, rows in wanted.items()}
+        together = {name: distinct(rows, len(self.rows)) for name, rows in wanted.items()}
         if self.donors.bytes + size_of(self.donors.missing(together), self.spans) <= KEPT_BYTES:
             self.donors.ensure(together)
 

@@ -119,9 +119,16 @@ class TransformerGraph:
         """The values of parts of one layer on rows whose streams are kept."""
         reading = Reading(self, set(parts))
         stream = self.streams.entering(layer, rows)
-        with beginning_at(self.blocks, layer, stream), reading.hooks(), ending_after(self.blocks[layer]):
+        with beginning_at(self.blocks, layer, stream), reading.hooks(), ending_after(self._last(layer, parts)):
             self._forward(rows)
         return self._read(reading, rows, parts)
+
+    def _last(self, layer: int, parts: Collection[str]) -> nn.Module:
+        """The module of a layer that gives the last of these parts: what an MLP reads is known after the attention."""
+        plain = [part for part in parts if " " not in part and part != EMBED]
+        if any(part == ROOT or place_of(part).kind in ("mlp", "neurons") for part in plain):
+            return self.blocks[layer]
+        return self.blocks[layer].get_submodule(self.family.attention)
 
     def _forward(self, rows: np.ndarray) -> None:
         index = torch.from_numpy(rows).to(self.tokens.device)

@@ -6,6 +6,7 @@ import dataclasses
 import resource
 import time
 from collections.abc import Callable
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ import torch
 from tokenizers import Tokenizer
 from transformers import PreTrainedModel
 
-from analysis.anatomy import body_of
+from analysis.anatomy import body_of, sizes_of
 from analysis.datasets.task import Split, TaskRows
 from analysis.datasets.tasks.brackets import make_rows
 from analysis.datasets.tasks.table import TASKS
@@ -35,12 +36,14 @@ ABOUT = (
     "body for each datum of each sample, which is timed on some thousand rows in batches of 256 and multiplied. "
     "Layer-rows (one layer on one sequence) are counted and compared with U·L + N·Σ span. Before that three nodes on "
     "SmolLM2 (a head, and another that its keys read) on as many rows of repeated random tokens as samples; then on "
-    "the same rows with other draws, which run no row, and with other heads, which run one layer of each row."
+    "the same rows with other draws, which run no row, and with other heads, for which the attention of one layer is "
+    "run on each row. What is compared is timed in turn, three rounds of all; the median counts."
 )
 SAMPLES, ROWS = 4_000, 20_000
 FORWARD_ROWS = 2_048
 TEXT_SAMPLES, TEXT_ROWS, TEXT_POSITIONS = 256, 256, 64
 LAYERS = 3
+ROUNDS = 3
 # Layers between each node and the lowest of its children, by hand.
 SPANS = {"out": 2, "count early": 1, "count late": 1, "horizon": 1}
 
@@ -93,25 +96,32 @@ def measure() -> list[Figure]:
     return [*of_text(model, cut(rows, TEXT_POSITIONS)), *of_brackets()]
 
 
-def of_text(model: PreTrainedModel, rows: TaskRows, *, samples: int = TEXT_SAMPLES) -> list[Figure]:
+def of_text(
+    model: PreTrainedModel, rows: TaskRows, *, samples: int = TEXT_SAMPLES, rounds: int = ROUNDS
+) -> list[Figure]:
     """Three nodes on a language model: the output, a head of the last layer but one, and what its keys read."""
-    subject = subject_of(model, rows, task="induction-random")
-    layers = subject.graph.layers
-    first = about(subject, three_nodes(layers, samples=samples))
-    further = {
-        "other draws": about(subject, three_nodes(layers, samples=samples, seed=1)),
-        "another head below": about(subject, three_nodes(layers, samples=samples, below=f"L{layers - 4}H1")),
-        "another head above": about(subject, three_nodes(layers, samples=samples, above=f"L{layers - 2}H1")),
+    layers = sizes_of(model.config).n_layers
+    further: dict[str, dict[str, Any]] = {
+        "other draws": {"seed": 1},
+        "another head below": {"below": f"L{layers - 4}H1"},
+        "another head above": {"above": f"L{layers - 2}H1"},
     }
-    cold_s, cold = timed(lambda: subject.scrub(first))
-    taken = {name: timed(lambda said=said: subject.scrub(said)) for name, said in further.items()}
+    seconds: dict[str, list[float]] = {}
+    costs: dict[str, str] = {}
+    for _ in range(rounds):
+        subject = subject_of(model, rows, task="induction-random")
+        for name, other in {"cold": {}, **further}.items():
+            said = about(subject, three_nodes(layers, samples=samples, **other))
+            taken, scrubbed = timed(lambda subject=subject, said=said: subject.scrub(said))
+            seconds.setdefault(name, []).append(taken)
+            costs[name] = rows_of(scrubbed)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    said = f"{samples} samples of {rows.tokens.shape[1]}, {cold.layer_rows:,} layer-rows"
+    cold_s, note = median(seconds["cold"]), f"{samples} samples of {rows.tokens.shape[1]}, {costs['cold']}"
     return [
-        Figure("SmolLM2, three nodes, cold", cold_s, "s", at_most=600, note=said),
+        Figure("SmolLM2, three nodes, cold", cold_s, "s", at_most=600, note=note),
         *(
-            Figure(f"SmolLM2, {name} ÷ cold", seconds / cold_s, "×", at_most=0.1, note=rows_of(again))
-            for name, (seconds, again) in taken.items()
+            Figure(f"SmolLM2, {name} ÷ cold", median(seconds[name]) / cold_s, "×", at_most=0.1, note=costs[name])
+            for name in further
         ),
         Figure("SmolLM2, peak memory", peak, "GiB", at_most=8),
     ]
@@ -145,23 +155,31 @@ def cut(rows: TaskRows, positions: int) -> TaskRows:
     return dataclasses.replace(rows, **by_position)
 
 
-def of_brackets(samples: int = SAMPLES, rows: int = ROWS) -> list[Figure]:
+def of_brackets(samples: int = SAMPLES, rows: int = ROWS, *, rounds: int = ROUNDS) -> list[Figure]:
     torch.manual_seed(0)
     model = BracketForSequenceClassification(BracketClassifierConfig()).eval()
-    subject = subject_of(model, make_rows(Split.SEARCH, n=rows, seed=0), task="brackets")
-    first = about(subject, hypothesis(n=samples))
-    further = about(subject, hypothesis(horizon={"all": ["horizon_test", "starts_with_open"]}, seed=1, n=samples))
-    cold_s, cold = timed(lambda: subject.scrub(first))
-    again_s, again = timed(lambda: subject.scrub(further))
-    one_each = forward_seconds(model, subject) * samples * (n_draws(cold.plan.rows) + 1)
+    data = make_rows(Split.SEARCH, n=rows, seed=0)
+    forward_s, cold_s, again_s = [], [], []
+    for number in range(rounds):
+        subject = subject_of(model, data, task="brackets")
+        first = about(subject, hypothesis(n=samples))
+        other = hypothesis(horizon={"all": ["horizon_test", "starts_with_open"]}, seed=number + 1, n=samples)
+        forward_s.append(forward_seconds(model, subject))
+        taken, cold = timed(lambda subject=subject, first=first: subject.scrub(first))
+        cold_s.append(taken)
+        further = about(subject, other)
+        taken, again = timed(lambda subject=subject, further=further: subject.scrub(further))
+        again_s.append(taken)
+    one_each = median(forward_s) * samples * (n_draws(cold.plan.rows) + 1)
     distinct = len(np.unique(np.concatenate([of.ravel() for of in cold.plan.rows.values()])))
     spans = samples * sum(SPANS.values())
     bounds = distinct * LAYERS + spans, spans
+    times = one_each / median(cold_s), one_each / median(again_s)
     return [
         Figure("draws a sample", n_draws(cold.plan.rows), at_least=45),
         Figure("one forward pass for each", one_each, "s", note=f"timed on {FORWARD_ROWS:,} rows, multiplied"),
-        Figure("one forward pass for each ÷ fast, cold", one_each / cold_s, "×", at_least=5, note=f"{cold_s:.2f} s"),
-        Figure("… ÷ a further hypothesis", one_each / again_s, "×", at_least=100, note=f"{again_s:.3f} s"),
+        Figure("one forward pass for each ÷ fast, cold", times[0], "×", at_least=5, note=f"{median(cold_s):.2f} s"),
+        Figure("… ÷ a further hypothesis", times[1], "×", at_least=100, note=f"{median(again_s):.3f} s"),
         Figure("layer-rows ÷ bound, cold", cold.layer_rows / bounds[0], "×", at_most=1.2, note=f"{cold.layer_rows:,}"),
         Figure("layer-rows ÷ bound, further", again.layer_rows / bounds[1], "×", at_most=1.2, note=rows_of(again)),
     ]
