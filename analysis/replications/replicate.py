@@ -23,7 +23,8 @@ from analysis.organisms.attn_only_2l import SLUG as ATTENTION_ONLY
 from analysis.organisms.paren_balance import SLUG as BRACKET_CLASSIFIER
 from analysis.schema import CODE_VERSION, Sizes, canonical_json
 from analysis.scrubbing.experiment import Experiment, read_experiment
-from analysis.scrubbing.result import compare
+from analysis.scrubbing.recovery import mean_of
+from analysis.scrubbing.result import Samples, compare
 from analysis.scrubbing.run import OnProgress, decoder, load_subject, publish_run, read_samples, run_on, scrub_path
 from analysis.scrubbing.subject import Subject
 from analysis.store import Artifact, discard_unless_whole, open_artifact
@@ -140,6 +141,7 @@ def recorded_row(key: str, work: Path) -> dict[str, Any]:
         "seed": experiment.hypothesis.seed,
         "about": artifact.meta["about"],
         "result": _short(artifact.meta["result"]),
+        "raised": _raised(read_samples(artifact)),
     }
     other = _against(key)
     if other is None:
@@ -147,6 +149,11 @@ def recorded_row(key: str, work: Path) -> dict[str, Any]:
     samples = [read_samples(open_artifact(scrub_path(work, read_row(of).hash))) for of in (key, other)]
     paired = compare(samples[0], samples[1], seed=experiment.hypothesis.seed)
     return {**recorded, "compared": {"with": other, **dataclasses.asdict(paired)}}
+
+
+def _raised(samples: Samples) -> dict[str, Any]:
+    """By how much scrubbing raises the metric of the model, on the same samples: in nats, where it is a loss."""
+    return dataclasses.asdict(mean_of(samples.scrubbed - samples.model, samples.documents))
 
 
 def _against(key: str) -> str | None:

@@ -105,6 +105,24 @@ def test_the_hash_of_weights_may_be_left_to_the_site(alice: Client, model: Langu
     assert Experiment.objects.get().spec["model_hash"] == model.hash
 
 
+@pytest.mark.parametrize(
+    ("asked", "sentence"),
+    [
+        ({"model_hash": "c" * 64}, "expected the model tiny ({hash}), got tiny (cccccccccccc)."),
+        ({"rows": 1}, "rows: expected a whole number from 2"),
+    ],
+)
+def test_other_weights_and_too_few_rows_are_refused_and_the_yaml_stays(
+    alice: Client, model: LanguageModel, asked: dict[str, Any], sentence: str
+) -> None:
+    text = as_yaml(question_about(model).to_json() | asked)
+    page = send(alice, alice.get(ADDRESS), "run", yaml=text)
+    assert page.status_code == 400
+    assert sentence.format(hash=model.hash[:12]) in " ".join(errors(page))
+    assert fields_of(page)["yaml"] == text
+    assert not Experiment.objects.exists()
+
+
 def test_refining_starts_from_all_that_was_asked(alice: Client, model: LanguageModel) -> None:
     experiment = build_experiment(model, User.objects.get(), title="Mine", mask="datum", rows_seed=3)
     page = alice.get(f"{ADDRESS}?from={experiment.hash}")

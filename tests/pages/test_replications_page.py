@@ -14,7 +14,7 @@ from analysis.replications.table import ROWS
 from analysis.scrubbing.experiment import read_experiment
 from wiki.accounts.models import Role, User
 from wiki.experiments.models import Experiment
-from wiki.pages.recovered import Scale, share_words
+from wiki.pages.scrub_scale import Scale, doubt_of, share_of
 
 from .building import build_model
 
@@ -39,8 +39,9 @@ def test_every_row_stands_beside_what_was_published(page: str) -> None:
             continue
         shown, recovered = row_of(page, row.key), rows[row.key]["result"]["recovered"]
         assert row.claim in shown
-        assert f"{100 * recovered['value']:.1f} ± {100 * recovered['error']:.1f} %" in shown
-        assert f"{100 * recovered['low']:.1f} to {100 * recovered['high']:.1f} %" in shown
+        assert f"{100 * recovered['value']:.1f} %".replace("-", "−") in shown
+        error, low, high = (100 * recovered[name] for name in ("error", "low", "high"))
+        assert f"± {error:.1f} ({low:.1f} to {high:.1f})".replace("-", "−") in shown
         assert rows[row.key]["hash"][:12] in shown
         if row.published:
             assert row.published.printed in shown
@@ -75,7 +76,10 @@ def test_every_trap_has_its_claim_and_what_catches_it(page: str) -> None:
 def test_the_language_model_is_shown_on_both_kinds_of_text(page: str) -> None:
     rows = read_recorded()["rows"]
     for key in ("smollm2/all-three-random", "smollm2/all-three-text"):
-        assert share_words(rows[key]["result"]["recovered"]) in page
+        assert share_of(rows[key]["result"]["recovered"]) in page
+        raised, losses = rows[key]["raised"], rows[key]["result"]["losses"]
+        assert raised["value"] == pytest.approx(losses["scrubbed"]["value"] - losses["model"]["value"])
+        assert f"raises the loss by {raised['value']:.3g} ± {raised['error']:.2g} nats" in page
 
 
 def test_no_hypothesis_is_said_to_be_confirmed(page: str) -> None:
@@ -131,18 +135,25 @@ def test_an_article_of_another_title_is_still_found(client: Client) -> None:
     assert client.post("/w/replications/").status_code == 405
 
 
+def mark(drawn: str, kind: str) -> list[float]:
+    return [float(at) for at in re.findall(rf'class="{kind}" x1="([^"]+)"', drawn)]
+
+
 def test_a_scale_has_both_ends_and_what_is_beyond() -> None:
     inside = Scale.of([0.2, 0.7])
-    assert (inside.low, inside.high) == (0, 1)
-    beyond = Scale.of([-0.3, 1.25])
+    assert inside.low < 0
+    assert inside.high > 1
+    beyond = Scale.of([-0.3, 1.25, None])
+    assert beyond.low < -0.3 < 1.25 < beyond.high
     recovered = {"value": 1.25, "error": 0.01, "low": 1.2, "high": 1.25, "absent": ""}
-    plot = beyond.plot(recovered, published=0.5)
-    assert plot is not None
-    assert plot.zero < plot.published < plot.whole < plot.low < plot.value
+    drawn = beyond.draw(recovered, published=0.5)
+    (zero, whole), (published,), (low,) = mark(drawn, "end"), mark(drawn, "published"), mark(drawn, "interval")
+    (value,) = (float(at) for at in re.findall(r'cx="([^"]+)"', drawn))
+    assert zero < published < whole < low < value
     # a share is where its value says, between the ends
-    assert (plot.published - plot.zero) / (plot.whole - plot.zero) == pytest.approx(0.5, abs=0.01)
-    assert plot.across == pytest.approx(plot.high - plot.low)
-    assert plot.words == "125.0 ± 1.0 % recovered, published 50.0 %"
+    assert (published - zero) / (whole - zero) == pytest.approx(0.5, abs=0.01)
+    assert (value - zero) / (whole - zero) == pytest.approx(1.25, abs=0.01)
+    assert f"{share_of(recovered)} {doubt_of(recovered)}" == "125.0 % ± 1.0 (120.0 to 125.0)"
     nothing = {"value": None, "error": None, "low": None, "high": None, "absent": "they are equal"}
-    assert beyond.plot(nothing) is None
-    assert share_words(nothing) == "they are equal"
+    assert beyond.draw(nothing) == ""
+    assert share_of(nothing) == "they are equal"

@@ -19,7 +19,7 @@ from wiki.experiments.scrubs import RunProgress, progress_of_run
 from .agreement import standing_of
 from .failing_inputs import FailingInput, failing_inputs, found_by_search
 from .hypothesis_tree import tree_of
-from .scrub_scale import Scale, doubt_of, percent
+from .scrub_scale import Scale, doubt_of, percent, share_of
 
 logger = logging.getLogger(__name__)
 
@@ -170,7 +170,7 @@ def zero_of(question: Question) -> str:
 
 
 def _line(label: str, recovered: Mapping[str, Any], scale: Scale, *, more: str = "") -> Line:
-    return Line(label, _share(recovered), doubt_of(recovered), scale.draw(recovered), more)
+    return Line(label, share_of(recovered), doubt_of(recovered), scale.draw(recovered), more)
 
 
 def _node_line(of: Mapping[str, Any], scale: Scale) -> Line:
@@ -187,12 +187,9 @@ def _node_line(of: Mapping[str, Any], scale: Scale) -> Line:
 
 def _of_class(of: Mapping[str, Any]) -> OfClass:
     losses = [of[name]["value"] for name in ("model", "scrubbed", "nothing")]
-    return OfClass(f"{of['name']} = {of['value']}", of["n"], _share(of["recovered"]), doubt_of(of["recovered"]), losses)
-
-
-def _share(recovered: Mapping[str, Any]) -> str:
-    """The share, or why there is none."""
-    return percent(recovered["value"]) if recovered["value"] is not None else str(recovered["absent"])
+    return OfClass(
+        f"{of['name']} = {of['value']}", of["n"], share_of(of["recovered"]), doubt_of(of["recovered"]), losses
+    )
 
 
 def drawn_tree(experiment: Experiment, question: Question, figures: Figures | None) -> SafeString:

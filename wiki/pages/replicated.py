@@ -6,13 +6,15 @@ import dataclasses
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from django.utils.safestring import SafeString
+
 from analysis.replications.gallery import COUNTERPARTS, TRAPS, Trap, is_caught
 from analysis.replications.recorded import compare_with_published
 from analysis.replications.table import LANGUAGE_MODEL, ROWS, Row
 from wiki.experiments.models import Experiment
 from wiki.lib.named import address
 
-from .recovered import Plot, Scale, interval_words, share_words, shares_in
+from .scrub_scale import Scale, doubt_of, share_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,9 +27,10 @@ class Shown:
     hash: str
     url: str | None  # None: nobody has asked this site for the experiment
     share: str
-    interval: str
-    plot: Plot | None
+    doubt: str  # its standard error and interval
+    scale: SafeString
     loss: str
+    raised: str  # by how much the claim raises the loss, and what counts as 0 %
     n: int
     seed: int
     end_point: str
@@ -120,7 +123,7 @@ class Replications:
         ]
 
     def _scale(self, keys: Collection[str], more: Collection[float]) -> Scale:
-        return Scale.of([*more, *(share for key in keys for share in shares_in(self._recovered(key)))])
+        return Scale.of([*more, *(self._recovered(key)[name] for key in keys for name in ("value", "low", "high"))])
 
     def _recovered(self, key: str) -> dict[str, Any]:
         recovered: dict[str, Any] = self.rows[key]["result"]["recovered"]
@@ -151,7 +154,7 @@ class Replications:
             return ""
         labels = {row.key: row.label for row in ROWS}
         than = labels.get(paired["with"], paired["with"])
-        return f"{share_words(paired)} more than “{than}” on the same draws ({interval_words(paired)})"
+        return f"{share_of(paired)} {doubt_of(paired)} more than “{than}” on the same draws"
 
     def _shown(self, key: str, label: str, claim: str, scale: Scale, *, published: float | None = None) -> Shown:
         recorded = self.rows[key]
@@ -163,15 +166,22 @@ class Replications:
             claim=claim,
             hash=recorded["hash"],
             url=self.urls.get(recorded["hash"]),
-            share=share_words(result["recovered"]),
-            interval=interval_words(result["recovered"]),
-            plot=scale.plot(result["recovered"], published=published),
+            share=share_of(result["recovered"]),
+            doubt=doubt_of(result["recovered"]),
+            scale=scale.draw(result["recovered"], published=published),
             loss=f"{losses['scrubbed']:.3g} (100 %: {losses['model']:.3g}, 0 %: {losses['nothing']:.3g})",
+            raised=f"{_mean(recorded['raised'])} nats; 0 % raises it by {_mean(result['between'])}",
             n=result["n"],
             seed=recorded["seed"],
             end_point=end_point_words(result["end_point"]),
             warnings=result["warnings"],
         )
+
+
+def _mean(mean: Mapping[str, Any]) -> str:
+    """A mean with its standard error, where there is one."""
+    error = "" if mean["error"] is None else f" ± {mean['error']:.2g}"
+    return f"{mean['value']:.3g}{error}".replace("-", "−")
 
 
 def end_point_words(end_point: str) -> str:

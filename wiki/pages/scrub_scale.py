@@ -19,6 +19,11 @@ def percent(share: float | None, *, decimals: int = 1) -> str:
     return "–" if share is None else f"{100 * share:.{decimals}f} %".replace("-", "−")
 
 
+def share_of(recovered: Mapping[str, Any]) -> str:
+    """The share, or why there is none."""
+    return percent(recovered["value"]) if recovered["value"] is not None else str(recovered["absent"])
+
+
 def doubt_of(recovered: Mapping[str, Any]) -> str:
     """`± 1.2 (84.0 to 90.1)`: the standard error and the interval, each where there is one."""
     error, low, high = (recovered.get(name) for name in ("error", "low", "high"))
@@ -41,7 +46,7 @@ class Scale:
     criterion: float | None = None
 
     @classmethod
-    def of(cls, shares: Iterable[float | None], *, criterion: float | None) -> Scale:
+    def of(cls, shares: Iterable[float | None], *, criterion: float | None = None) -> Scale:
         known = [share for share in shares if share is not None]
         low, high = min(0.0, *known, 0.0), max(1.0, *known, criterion or 0.0)
         return cls(low - BEYOND * (high - low), high + BEYOND * (high - low), criterion)
@@ -49,14 +54,17 @@ class Scale:
     def place(self, share: float) -> float:
         return round(MARGIN + (WIDTH - 2 * MARGIN) * (share - self.low) / (self.high - self.low), 2)
 
-    def draw(self, recovered: Mapping[str, Any]) -> SafeString:
-        """A share and its interval as a small picture; its numbers stand beside it in words."""
+    def draw(self, recovered: Mapping[str, Any], *, published: float | None = None) -> SafeString:
+        """A share and its interval, and what others published, as a small picture; its numbers stand beside it in
+        words."""
         value = recovered.get("value")
         if value is None:
             return SafeString()
         marks = [("end", 0.0), ("end", 1.0)]
         if self.criterion is not None:
             marks.append(("criterion", self.criterion))
+        if published is not None:
+            marks.append(("published", published))
         track = format_html(
             '<line class="track" x1="{}" x2="{}" y1="{}" y2="{}"/>',
             self.place(0.0),

@@ -36,7 +36,7 @@ from ..hypothesis_form import as_yaml
 from ..hypothesis_words import claim_of
 from ..naming_texts import texts_naming
 from ..responses import data_response
-from ..scrub_scale import Scale, doubt_of, percent
+from ..scrub_scale import Scale, doubt_of, percent, share_of
 
 
 @require_safe
@@ -234,7 +234,7 @@ def compare(request: HttpRequest) -> HttpResponse:
         for experiment, (run, _, error) in zip(chosen, read, strict=True)
     ]
     shares = [share for run, _, _ in read if run for share in (run.recovered, run.low, run.high)]
-    scale = Scale.of(shares, criterion=None)
+    scale = Scale.of(shares)
     context: dict[str, Any] = {
         "asked": asked,
         "sides": [(side, scale.draw(side.run.recovery if side.run else {})) for side in sides],
@@ -290,5 +290,5 @@ def _paired(chosen: list[Experiment], read: list[tuple[Run | None, Any, str]]) -
         found = compare_samples(second, first, seed=first_run.seed)
     except ResultError as error:
         return {}, str(error)
-    share = percent(found.value) if found.value is not None else found.absent
-    return {"share": share, "doubt": doubt_of(dataclasses.asdict(found))}, ""
+    recovered = dataclasses.asdict(found)
+    return {"share": share_of(recovered), "doubt": doubt_of(recovered)}, ""
