@@ -280,3 +280,39 @@ def test_a_worker_scrubs_what_is_asked_and_the_site_reads_what_the_engine_says(
     assert right.recovered == pytest.approx(alone.result.recovered.value, abs=1e-4)
     assert open_scrub(right).figures["n"] == 30
     assert wrong.job.error == "Reading node out/a: expected positions below 101, got [5000]."
+
+
+def test_a_worker_killed_in_the_middle_of_a_scrub_leaves_it_to_the_next(
+    data: Path, model: LanguageModel, live_server: LiveServer, broker_url: str
+) -> None:
+    alice = User.objects.create_user("alice", role=Role.RESEARCHER)
+    nodes = [
+        {"name": "out", "parts": ["out"]},
+        {"name": "a", "parent": "out", "parts": ["L1H0"], "sampler": "unconditional"},
+    ]
+    asked = {"model": model.slug, "model_hash": model.hash, "task": "induction-random", "rows": 400, "n": 400}
+    question = Question.from_json({**asked, "nodes": nodes})
+    run = ask_for_experiment(question, model, user=alice).runs.get()
+    with worker(data, live_server, broker_url) as first:
+
+        def frozen_in_the_middle() -> bool:
+            if not Job.objects.filter(state=Job.State.RUNNING, rows_done__gt=0).exists():
+                return False
+            first.send_signal(signal.SIGSTOP)
+            return Job.objects.filter(state=Job.State.RUNNING).exists()
+
+        wait_until(frozen_in_the_middle, what="a worker in the middle of a scrub", every=0.005)
+        first.kill()
+        first.wait()
+    assert not run.finished_at
+    with worker(data, live_server, broker_url):
+
+        def finished() -> bool:
+            jobs.dispatch_waiting()  # what the sweeper does
+            run.refresh_from_db()
+            return run.finished_at is not None
+
+        wait_until(finished, what="the scrub to finish")
+    run.job.refresh_from_db()
+    assert (run.job.state, run.job.attempts) == (Job.State.DONE, 2)
+    assert run.recovered == pytest.approx(scrub(question, data / "store").result.recovered.value, abs=1e-4)
